@@ -34,13 +34,3 @@ def assets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no assets at {folder}; NEURENIX_TEST_ASSETS names their folder")
     return folder
-
-
-@pytest.fixture(scope="session")
-def spec_path() -> Path:
-    """The specification of the public API, which is not part of the repository."""
-    default = ROOT.parent / "shared" / "spec" / "transfer-learning.md"
-    path = Path(os.environ.get("NEURENIX_TEST_SPEC", default))
-    if not path.is_file():
-        pytest.skip(f"no specification at {path}; NEURENIX_TEST_SPEC names the file")
-    return path
