@@ -19,6 +19,19 @@ def _save_photos(folder: Path, count: int, colour: tuple[int, int, int], seed: i
         Image.fromarray(pixels).save(folder / f"{index}.jpg")
 
 
+@pytest.fixture(scope="session")
+def pretrained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with weights for `pretrained=True`: random ones, the pages work with any."""
+    import neurenix
+
+    home = tmp_path_factory.mktemp("home")
+    neurenix.manual_seed(0)
+    path = home / "models" / "resnet18.safetensors"
+    path.parent.mkdir()
+    neurenix.io.save_safetensors(path, neurenix.models.resnet18().state_dict())
+    return home
+
+
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretrained_home: Path) -> Path:
     """A folder to work in, with photos of two classes and weights where the pages expect them."""

@@ -90,7 +90,7 @@ def spec_path() -> Path:
 def home(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder whose cache of weights holds those that `pretrained=True` looks for."""
     home = tmp_path_factory.mktemp("home")
-    cached = home / "weights" / "resnet18.safetensors"
+    cached = home / "models" / "resnet18.safetensors"
     cached.parent.mkdir(parents=True)
     cached.symlink_to(assets / "weights" / "resnet18.safetensors")
     return home
