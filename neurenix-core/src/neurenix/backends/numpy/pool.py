@@ -16,6 +16,8 @@ from neurenix.backends.numpy.scratch import scratch
 from neurenix.backends.numpy.table import Array, kernel
 from neurenix.dtypes import ALL, FLOATS, compute_dtype
 
+_BLOCK_ELEMENTS = 1 << 16  # 256 KiB of float32, so that all scratch of a block stays in L2
+
 
 @kernel("max_pool2d", dtypes=ALL, strided=False)
 def max_pool2d(
@@ -31,62 +33,80 @@ def max_pool2d(
 
     Of equal values the first in row-major order counts; a NaN counts as the largest value.
     """
-    values, indices = out
-    channels, height, width = x.shape[1:]
-    out_h, out_w = values.shape[2:]
+    height, width = x.shape[2:]
+    out_h, out_w = out[0].shape[2:]
     (top, bottom), (left, right) = padding
     lookup, first_row, first_column, corner = _window_places(
         (height, width), (out_h, out_w), kernel_size, stride, padding, dilation
     )
+    planes = x.shape[0] * x.shape[1]
+    source = x.reshape(planes, height, width)
+    values, indices = (array.reshape(planes, out_h, out_w) for array in out)
     padded_h, padded_w = height + top + bottom, width + left + right
     is_padded = (padded_h, padded_w) != (height, width)
-    if is_padded:
-        padded = scratch("pool.padded", (channels, padded_h, padded_w), x.dtype)
-        padded[...] = _lowest(x.dtype)
-    code_dtype = np.dtype(np.uint8 if len(lookup) <= 256 else np.int64)
-    row_max = scratch("pool.rows", (channels, padded_h, out_w), x.dtype)
-    row_code = scratch("pool.row_code", (channels, padded_h, out_w), code_dtype)
-    code = scratch("pool.code", (channels, out_h, out_w), code_dtype)
+    code_dtype = np.dtype(np.uint8 if len(lookup) <= 256 else np.uint64)
+    may_be_nan = x.dtype.kind not in "iub"
+    step = max(1, _BLOCK_ELEMENTS // (padded_h * padded_w))
 
-    for n in range(x.shape[0]):
-        sample = x[n]
+    for start in range(0, planes, step):
+        part = slice(start, min(start + step, planes))
+        block = source[part]
+        count = block.shape[0]
+        has_nan = may_be_nan and bool(np.isnan(np.max(block)))
         if is_padded:
-            padded[:, top : top + height, left : left + width] = sample
-            sample = padded
-        taps = _taps(sample, 2, kernel_size[1], stride[1], dilation[1], out_w)
+            padded = scratch("pool.padded", (count, padded_h, padded_w), x.dtype)
+            if start == 0 or count < step:
+                padded[...] = _lowest(x.dtype)
+            padded[:, top : top + height, left : left + width] = block
+            block = padded
+        row_max = scratch("pool.rows", (count, padded_h, out_w), x.dtype)
+        row_code = scratch("pool.row_code", (count, padded_h, out_w), code_dtype)
         row_code[...] = first_column
-        _running_max(row_max, row_code, taps, None)
+        taps = _taps(block, 2, kernel_size[1], stride[1], dilation[1], out_w)
+        _running_max(row_max, row_code, taps, None, 1, has_nan)
+        code = scratch("pool.code", (count, out_h, out_w), code_dtype)
         taps = _taps(row_max, 1, kernel_size[0], stride[0], dilation[0], out_h)
         codes = _taps(row_code, 1, kernel_size[0], stride[0], dilation[0], out_h)
         code[...] = codes[0]
         for row, tap in enumerate(first_row):
             if tap:  # the window begins in the padding
-                code[:, row] = codes[tap][:, row] + tap * kernel_size[1]
-        _running_max(values[n], code, taps, codes, kernel_size[1])
-        np.take(lookup, code, out=indices[n], mode="clip")
-        np.add(indices[n], corner, out=indices[n])
+                code[:, row] = codes[tap][:, row] + code_dtype.type(tap * kernel_size[1])
+        _running_max(values[part], code, taps, codes, kernel_size[1], has_nan)
+        np.take(lookup, code, out=indices[part], mode="clip")
+        np.add(indices[part], corner, out=indices[part])
 
 
 def _running_max(
-    best: Array, code: Array, taps: list[Array], codes: list[Array] | None, step: int = 1
+    best: Array, code: Array, taps: list[Array], codes: list[Array] | None, step: int, has_nan: bool
 ) -> None:
-    """Maximum over the taps into ``best``; where a later tap wins, its number into ``code``."""
+    """Maximum over the taps into ``best``; where a later tap wins, its code into ``code``.
+
+    The code of a tap is its number times ``step``, plus its element of ``codes``.
+    """
     np.copyto(best, taps[0])
     is_better = scratch("pool.better", best.shape, np.dtype(np.bool_))
     candidate = scratch("pool.candidate", code.shape, code.dtype)
-    may_be_nan = best.dtype.kind not in "iub"
+    dense = scratch("pool.dense", best.shape, best.dtype)
     for number, tap in enumerate(taps[1:], start=1):
+        if tap.strides[-1] != tap.itemsize:  # it is read twice, and strided reads are slow
+            np.copyto(dense, tap)
+            tap = dense
         np.greater(tap, best, out=is_better)
-        if may_be_nan and np.isnan(np.max(tap, initial=0)):
+        if has_nan:
             is_better |= (tap != tap) & (best == best)
         np.maximum(best, tap, out=best)
+        mask = is_better.view(np.uint8)
         if codes is None:
             # Numbers rise, so the last tap that won has the largest.
-            np.multiply(is_better, code.dtype.type(number), out=candidate)
+            np.multiply(mask, code.dtype.type(number * step), out=candidate)
             np.maximum(code, candidate, out=code)
         else:
+            # code += mask * (candidate - code), modulo the width of the unsigned code: faster
+            # than a masked copy, whose branches cannot be predicted.
             np.add(codes[number], code.dtype.type(number * step), out=candidate)
-            np.copyto(code, candidate, where=is_better)
+            np.subtract(candidate, code, out=candidate)
+            np.multiply(candidate, mask, out=candidate)
+            np.add(code, candidate, out=code)
 
 
 def _taps(x: Array, axis: int, size: int, stride: int, dilation: int, count: int) -> list[Array]:
