@@ -1,0 +1,101 @@
+"""Elementwise kernels: NumPy's universal functions, table-driven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurenix.backends.numpy.table import KERNELS, Array, kernel, quiet, view
+from neurenix.backends.protocol import Kernel
+from neurenix.dtypes import ALL, FLOATS, INTS, bool_
+
+if TYPE_CHECKING:
+    from neurenix.tensor import Tensor
+
+_UNARY = {
+    "neg": np.negative,
+    "sign": np.sign,
+    "abs": np.absolute,
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tanh": np.tanh,
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+}
+_BINARY = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "floor_div": np.floor_divide,
+    "mod": np.remainder,
+    "pow": np.power,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "bitwise_and": np.bitwise_and,
+    "bitwise_or": np.bitwise_or,
+    "bitwise_xor": np.bitwise_xor,
+    "shift_right": np.right_shift,
+}
+_FLOAT_ONLY = {"exp", "log", "sqrt", "sin", "cos", "tanh", "div"}
+_INTEGER_ONLY = {"bitwise_and", "bitwise_or", "bitwise_xor", "shift_right"}
+
+
+def _dtypes(name: str) -> frozenset[Any]:
+    if name in _FLOAT_ONLY:
+        return frozenset(FLOATS)
+    if name in _INTEGER_ONLY:
+        return frozenset((*INTS, bool_))
+    if name in ("neg", "sign", "sub"):  # NumPy defines none of them for bools
+        return frozenset((*FLOATS, *INTS))
+    return frozenset(ALL)
+
+
+def _register_unary(name: str, function: np.ufunc) -> None:
+    def run(out: Tensor, x: Tensor) -> None:
+        quiet.run(function, view(x), view(out), casting="unsafe")
+
+    KERNELS[name] = Kernel(run, _dtypes(name), strided=True)
+
+
+def _register_binary(name: str, function: np.ufunc) -> None:
+    def run(out: Tensor, x: Tensor, y: Tensor) -> None:
+        quiet.run(function, view(x), view(y), view(out))
+
+    KERNELS[name] = Kernel(run, _dtypes(name), strided=True)
+
+
+for _name, _function in _UNARY.items():
+    _register_unary(_name, _function)
+for _name, _function in _BINARY.items():
+    _register_binary(_name, _function)
+
+
+@kernel("logical_not")
+def logical_not(out: Array, x: Array) -> None:
+    """Where x is zero."""
+    np.equal(x, 0, out=out)
+
+
+@kernel("where")
+def where(out: Array, condition: Array, x: Array, y: Array) -> None:
+    """``x`` where the condition holds, ``y`` elsewhere."""
+    np.copyto(out, y)
+    np.copyto(out, x, where=condition)
+
+
+@kernel("cast")
+def cast(out: Array, x: Array, *, dtype: Any) -> None:
+    """The values in another dtype; floats to integers truncate toward zero."""
+    np.copyto(out, x, casting="unsafe")

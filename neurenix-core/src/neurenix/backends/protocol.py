@@ -1,0 +1,100 @@
+"""What a backend provides: the whole contract between core and a device.
+
+A backend owns memory and kernels. Shapes, strides and views are core's, on every backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+from neurenix.dtypes import ALL, DType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from neurenix.tensor import Tensor
+
+Shape: TypeAlias = tuple[int, ...]
+Buffer: TypeAlias = Any
+KernelFunction: TypeAlias = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A function ``function(out, *inputs, **attrs) -> None`` that carries out one op.
+
+    ``out`` and ``inputs`` are tensors (``out`` a tuple where the op has several outputs, an
+    input ``None`` where the op leaves it out). Outputs are allocated and dense; inputs are
+    dense, at any offset, unless the kernel is ``strided``. A kernel never allocates a result.
+
+    Attributes:
+        function: The code.
+        dtypes: It serves inputs whose dtypes are all among these.
+        strided: It reads inputs of any non-negative strides.
+    """
+
+    function: KernelFunction
+    dtypes: frozenset[DType] = frozenset(ALL)
+    strided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """One device that a backend has found.
+
+    Attributes:
+        index: Its index among the backend's devices.
+        description: What a person would call it, such as the name of the processor.
+        memory_bytes: Its memory, where the backend can tell.
+        software: It emulates hardware; automatic choice passes it over.
+        details: Anything else worth showing, name to value.
+    """
+
+    index: int
+    description: str
+    memory_bytes: int | None = None
+    software: bool = False
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """The code behind a device type.
+
+    One in-order queue a device: kernels run in the order in which they are called, and the
+    release of a buffer is ordered with them.
+
+    Attributes:
+        batch_invariant: A sample's result has the same bits whatever batch it is part of.
+    """
+
+    batch_invariant: bool
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """Return the devices that there are, by index."""
+        ...
+
+    def allocator(self, index: int) -> Callable[[Shape, DType], Buffer]:
+        """Return the function that allocates on a device; core calls it for every output.
+
+        A buffer is dense, row-major and uninitialised, and is freed when it is collected.
+        """
+        ...
+
+    def from_host(self, array: np.ndarray[Any, Any], index: int) -> Buffer:
+        """Return a buffer with an array's values; the array may be reused on return."""
+        ...
+
+    def to_host(self, tensor: Tensor) -> np.ndarray[Any, Any]:
+        """Return a tensor's values as an array, after all work queued before."""
+        ...
+
+    def synchronize(self, index: int) -> None:
+        """Wait for all work queued on a device."""
+        ...
+
+    def kernels(self) -> Mapping[str, Kernel]:
+        """Return the kernels, by the names of the ops."""
+        ...
