@@ -77,6 +77,7 @@ class FakeTensor:
     offset: int = 0
     parameter: bool = False
     function: str = "_rebuild_tensor_v2"
+    metadata: dict[str, bool] | None = None
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         utils = TORCH["torch._utils"]
@@ -84,6 +85,8 @@ class FakeTensor:
             data = FakeTensor(self.storage, self.size, self.stride, self.offset)
             return utils._rebuild_parameter, (data, True, OrderedDict())
         arguments = (self.storage, self.offset, self.size, self.stride, False, OrderedDict())
+        if self.metadata is not None:
+            arguments += (self.metadata,)
         return getattr(utils, self.function), arguments
 
 

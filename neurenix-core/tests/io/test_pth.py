@@ -163,6 +163,15 @@ def test_other_torch_functions_are_refused_by_name(tmp_path: Path, torch_zip: An
         load_pth(path)
 
 
+def test_a_lazily_negated_tensor_is_refused_and_not_read_with_the_wrong_sign(
+    tmp_path: Path, torch_zip: Any
+) -> None:
+    tensor = torch_zip.tensor(np.ones(2, np.float32), metadata={"neg": True})
+    path = torch_zip.save(tmp_path / "a.pth", tensor)
+    with pytest.raises(WeightsFileError, match=r"the metadata \{'neg': True\}, which"):
+        load_pth(path)
+
+
 def test_the_legacy_format_says_how_to_resave(tmp_path: Path) -> None:
     magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
     (tmp_path / "old.pth").write_bytes(magic + pickle.dumps(1001, 2))

@@ -189,8 +189,8 @@ class _Reader:
     def _resolve(self, qualified: str) -> Name:
         if qualified not in self._functions:
             raise PickleRefusedError(
-                f"it refers to {qualified}, which is neither a tensor nor plain data; refused, "
-                "since loading it could run code"
+                f"it refers to {qualified}, which is not among the tensors and plain values "
+                "that are read; refused, since it could run code"
             )
         return Name(qualified, self._functions[qualified])
 

@@ -8,10 +8,12 @@ tuples, strings and numbers.
 
 from __future__ import annotations
 
+import struct
 import sys
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -75,18 +77,34 @@ def load_pth(path: str | PathLike[str]) -> Any:
         if not head.startswith(b"PK"):
             raise WeightsFileError(path, _not_a_zip(head))
         try:
-            with zipfile.ZipFile(file) as archive:
-                return _Archive(path, archive).load()
-        except zipfile.BadZipFile as error:
-            raise WeightsFileError(
-                path, f"damaged zip archive ({error}); copy or download it again"
-            ) from error
+            with _damage_named(path):
+                archive = zipfile.ZipFile(file)
+            return _Archive(path, archive).load()
         except PickleRefusedError as error:
             raise WeightsFileError(
                 path,
                 f"{error}. Save the state dict alone (torch.save(model.state_dict(), path)), or "
                 "as safetensors",
             ) from error
+
+
+@contextmanager
+def _damage_named(path: str | PathLike[str]) -> Iterator[None]:
+    """Turn the many errors by which ``zipfile`` reports a damaged archive into one."""
+    try:
+        yield
+    except (
+        zipfile.BadZipFile,
+        struct.error,
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        RuntimeError,
+    ) as error:
+        raise WeightsFileError(
+            path, f"damaged zip archive ({error}); copy or download it again"
+        ) from error
 
 
 def _not_a_zip(head: bytes) -> str:
@@ -155,7 +173,8 @@ class _Archive:
             )
         if info.file_size != info.compress_size:
             raise WeightsFileError(self._path, f"damaged: record {name!r} has two sizes")
-        return np.frombuffer(bytearray(self._archive.read(info)), np.uint8)
+        with _damage_named(self._path):
+            return np.frombuffer(bytearray(self._archive.read(info)), np.uint8)
 
     def _storage(self, persistent_id: Any) -> _Storage:
         match persistent_id:
@@ -194,8 +213,17 @@ class _Archive:
         return elements
 
     def _rebuild_tensor(
-        self, storage: Any, offset: Any, size: Any, stride: Any, *_ignored: Any
+        self,
+        storage: Any,
+        offset: Any,
+        size: Any,
+        stride: Any,
+        _requires_grad: Any = False,
+        _hooks: Any = None,
+        metadata: Any = None,
     ) -> Tensor:
+        if metadata:  # such as a sign that is only applied when the tensor is read
+            raise PickleRefusedError(f"a tensor has the metadata {metadata!r}, which is not read")
         if not isinstance(storage, _Storage):
             raise PickleRefusedError("invalid pickle: a tensor has no storage")
         if not (_are_sizes((offset,)) and _are_sizes(size) and _are_sizes(stride)):
