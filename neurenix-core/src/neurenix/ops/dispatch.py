@@ -216,9 +216,10 @@ def _without_kernel(
         mode.set(grad=grad, tracer=tracer)
     for index, result in enumerate(outputs):
         donor = inputs[op.donates[index]] if index in op.donates else None
-        if donor is not None and donor is not result:
+        if donor is not None:
             written(donor)
-            copy_into(donor, result)
+            if donor is not result:
+                copy_into(donor, result)
             outputs[index] = donor
         elif any(result is x for x in inputs):
             outputs[index] = result._alias()

@@ -100,7 +100,7 @@ def prod(x: Tensor, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
 
 
 def _nonempty(name: str, x: Tensor, axes: Axes) -> Axes:
-    if any(x.shape[a] == 0 for a in axes):
+    if 0 in [x.shape[a] for a in axes]:
         raise ShapeError(f"{name} over an axis of size 0 has no value; the shape is {x.shape}")
     return axes
 

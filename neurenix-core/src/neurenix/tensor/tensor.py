@@ -176,7 +176,10 @@ class Tensor(Methods, Conversion, Creators):
                 "autograd does not follow"
             )
         if value and not is_floating(self.dtype):
-            raise AutogradError(f"only floating-point tensors have gradients, not {self.dtype}")
+            raise AutogradError(
+                f"only floating-point tensors have gradients, not {self.dtype}: cast it first, or "
+                "write its values as 1.0, 2.0"
+            )
         self._requires_grad = bool(value)
 
     def requires_grad_(self, value: bool = True) -> Tensor:

@@ -64,14 +64,14 @@ def _dtypes(name: str) -> frozenset[Any]:
 
 def _register_unary(name: str, function: np.ufunc) -> None:
     def run(out: Tensor, x: Tensor) -> None:
-        quiet.run(function, view(x), view(out), casting="unsafe")
+        quiet.run(function, view(x), out=view(out), casting="unsafe")
 
     KERNELS[name] = Kernel(run, _dtypes(name), strided=True)
 
 
 def _register_binary(name: str, function: np.ufunc) -> None:
     def run(out: Tensor, x: Tensor, y: Tensor) -> None:
-        quiet.run(function, view(x), view(y), view(out))
+        quiet.run(function, view(x), view(y), out=view(out))
 
     KERNELS[name] = Kernel(run, _dtypes(name), strided=True)
 

@@ -1,0 +1,1 @@
+"""Samples of convolution, pooling, norms, losses and attention."""
