@@ -79,7 +79,7 @@ def test_batch_norm(shape: tuple[int, ...], affine: bool, dtype: str) -> None:
     near(stats[1], 1 / np.sqrt(x64.var(axes) + 1e-5), dtype)
 
     dx, dw, db = np.empty_like(x), np.empty(channels, dtype), np.empty(channels, dtype)
-    batch_norm_backward((dx, dw, db), grad, x, w, stats[0], stats[1])
+    batch_norm_backward((dx, dw, db), grad, x, w, stats[0], stats[1], eps=1e-5)
     near(dx, dx64, dtype)
     near(dw, (grad64 * normal).sum(axes), dtype)
     near(db, grad64.sum(axes), dtype)
@@ -109,7 +109,7 @@ def test_layer_norm(shape: tuple[int, ...], axes: int, affine: bool, dtype: str)
     near(out, normal * w64 + (bias.astype(np.float64) if affine else 0), dtype)
     near(mean, x64.mean(last), dtype)
     dx, dw, db = np.empty_like(x), np.empty_like(weight), np.empty_like(weight)
-    layer_norm_backward((dx, dw, db), grad, x, w, mean, rstd, axes=axes)
+    layer_norm_backward((dx, dw, db), grad, x, w, mean, rstd, axes=axes, eps=1e-5)
     first = tuple(range(len(kept)))
     near(dx, dx64, dtype)
     near(dw, (grad64 * normal).sum(first), dtype)
@@ -160,7 +160,7 @@ def test_softmax_cross_entropy(dtype: str) -> None:
     p64 = np.exp(x64) / np.exp(x64).sum(1, keepdims=True)
     near(loss, -np.log(p64[np.arange(6), target]), dtype)
     near(log_probs, np.log(p64), dtype)
-    softmax_cross_entropy_backward(dx, grad, log_probs, target)
+    softmax_cross_entropy_backward(dx, grad, logits, log_probs, target)
     near(dx, (p64 - np.eye(4)[target]) * grad[:, None].astype(np.float64), dtype)
 
 

@@ -4,6 +4,10 @@ A family of ops is a module; this one is the table of contents.
 """
 
 from neurenix.ops.activation import gelu, leaky_relu, relu, sigmoid, silu
+from neurenix.ops.adaptive_pool import adaptive_avg_pool2d
+from neurenix.ops.attention import scaled_dot_product_attention
+from neurenix.ops.batch_norm import batch_norm
+from neurenix.ops.conv import conv2d
 from neurenix.ops.creation import (
     arange,
     empty,
@@ -56,7 +60,18 @@ from neurenix.ops.elementwise import (
     tanh,
     where,
 )
+from neurenix.ops.embedding import embedding
 from neurenix.ops.indexing import flip, gather, nonzero, one_hot, scatter, scatter_add, take
+from neurenix.ops.layer_norm import group_norm, layer_norm
+from neurenix.ops.loss import (
+    bce_with_logits,
+    cross_entropy,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+    softplus,
+)
 from neurenix.ops.matmul import linear, matmul
 from neurenix.ops.movement import (
     broadcast_to,
@@ -75,6 +90,8 @@ from neurenix.ops.movement import (
     unfold,
     unsqueeze,
 )
+from neurenix.ops.optimizer_step import adam_step, sgd_step
+from neurenix.ops.pool import avg_pool2d, max_pool2d
 from neurenix.ops.reduce import (
     all,
     any,
@@ -94,6 +111,8 @@ from neurenix.ops.sort import argsort, sort, topk
 
 __all__ = [
     "abs",
+    "adam_step",
+    "adaptive_avg_pool2d",
     "add",
     "all",
     "any",
@@ -101,6 +120,9 @@ __all__ = [
     "argmax",
     "argmin",
     "argsort",
+    "avg_pool2d",
+    "batch_norm",
+    "bce_with_logits",
     "bitwise_and",
     "bitwise_or",
     "bitwise_xor",
@@ -110,8 +132,11 @@ __all__ = [
     "clip",
     "concat",
     "contiguous",
+    "conv2d",
     "cos",
+    "cross_entropy",
     "div",
+    "embedding",
     "empty",
     "empty_like",
     "eq",
@@ -128,9 +153,12 @@ __all__ = [
     "gather",
     "ge",
     "gelu",
+    "group_norm",
     "gt",
     "isfinite",
     "isnan",
+    "l1_loss",
+    "layer_norm",
     "le",
     "leaky_relu",
     "linear",
@@ -142,14 +170,17 @@ __all__ = [
     "lt",
     "matmul",
     "max",
+    "max_pool2d",
     "maximum",
     "mean",
     "min",
     "minimum",
     "mod",
+    "mse_loss",
     "mul",
     "ne",
     "neg",
+    "nll_loss",
     "nonzero",
     "one_hot",
     "ones",
@@ -161,14 +192,18 @@ __all__ = [
     "relu",
     "reshape",
     "round",
+    "scaled_dot_product_attention",
     "scatter",
     "scatter_add",
+    "sgd_step",
     "shift_right",
     "sigmoid",
     "sign",
     "silu",
     "sin",
+    "smooth_l1_loss",
     "softmax",
+    "softplus",
     "sort",
     "split",
     "sqrt",

@@ -65,9 +65,7 @@ def _reshape_meta(x: Tensor, *, shape: Shape) -> ViewMeta:
 
 def _permute_meta(x: Tensor, *, axes: Shape) -> ViewMeta:
     strides = x.strides
-    return ViewMeta(
-        tuple(x.shape[a] for a in axes), tuple(strides[a] for a in axes), x.offset
-    )
+    return ViewMeta(tuple(x.shape[a] for a in axes), tuple(strides[a] for a in axes), x.offset)
 
 
 def _expand_meta(x: Tensor, *, shape: Shape) -> ViewMeta:
@@ -310,6 +308,14 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: Scalar = 0.0) -> Te
     if not any(map(any, pairs)):
         return x
     return _pad(x, widths=pairs, interior=(0,) * x.ndim, value=value)
+
+
+def dilate(x: Tensor, steps: Sequence[int]) -> Tensor:
+    """Return the elements ``steps`` apart along each axis, with zeros between them."""
+    if all(step == 1 for step in steps):
+        return x
+    interior = tuple(step - 1 for step in steps)
+    return _pad(x, widths=((0, 0),) * x.ndim, interior=interior, value=0)
 
 
 @_slice.vjp("x")

@@ -85,8 +85,10 @@ def batch_norm_backward(
     weight: Array | None,
     mean: Array,
     rstd: Array,
+    *,
+    eps: float,
 ) -> None:
-    """Gradients of batch_norm_train to input, weight and bias."""
+    """Gradients of batch_norm_train to input, weight and bias; ``rstd`` has ``eps`` in it."""
     dx, dweight, dbias = out
     source, grads, target = _by_channel(x), _by_channel(grad), _by_channel(dx)
     count = max(source.shape[0] * source.shape[2], 1)
@@ -112,6 +114,13 @@ def batch_norm_backward(
         scaled = scratch("norm.scaled", centred.shape, dtype)
         np.multiply(grads[part], scale[:, None], out=scaled)
         np.add(scaled, centred, out=target[part], casting="unsafe")
+
+
+@kernel("running_average", dtypes=FLOATS, strided=False)
+@np.errstate(all="ignore")
+def running_average(out: Array, running: Array, value: Array, *, momentum: float) -> None:
+    """``running + momentum * (value - running)``, in place."""
+    np.add(running, momentum * (value - running), out=out, casting="unsafe")
 
 
 @kernel("layer_norm", dtypes=FLOATS, strided=False)
@@ -155,8 +164,9 @@ def layer_norm_backward(
     rstd: Array,
     *,
     axes: int,
+    eps: float,
 ) -> None:
-    """Gradients of layer_norm to input, weight and bias."""
+    """Gradients of layer_norm to input, weight and bias; ``rstd`` has ``eps`` in it."""
     source, grads, target = _by_row(x, axes), _by_row(grad, axes), _by_row(out[0], axes)
     mean, rstd = mean.reshape(-1), rstd.reshape(-1)
     dtype = mean.dtype

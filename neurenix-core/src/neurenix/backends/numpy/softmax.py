@@ -70,7 +70,7 @@ def softmax_cross_entropy(out: tuple[Array, Array], logits: Array, target: Array
 @kernel("softmax_cross_entropy_backward", strided=False)
 @np.errstate(all="ignore")
 def softmax_cross_entropy_backward(
-    out: Array, grad: Array, log_probs: Array, target: Array
+    out: Array, grad: Array, logits: Array, log_probs: Array, target: Array
 ) -> None:
     """``(softmax - one_hot(target)) * grad`` for each sample."""
     work = _work(out, log_probs)
