@@ -1,5 +1,7 @@
-"""Composites of several outputs, or without gradient rules: every output of the kernel against the
-decomposition, and the functions against their formulas in NumPy.
+"""Composites of several outputs or without gradient rules, and the functions that apply them.
+
+Every output of the kernel is compared with the decomposition's, the functions with their
+formulas in NumPy.
 """
 
 from __future__ import annotations
