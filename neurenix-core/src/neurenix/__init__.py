@@ -22,7 +22,7 @@ from neurenix.dtypes import (
     int64,
     uint8,
 )
-from neurenix.dtypes import bool_ as bool
+from neurenix.dtypes import bool_ as bool  # noqa: A004  (the dtype's one name)
 from neurenix.ops import *  # noqa: F403  (every op is public; `ops.__all__` names them)
 from neurenix.random import (
     Generator,
@@ -37,8 +37,17 @@ from neurenix.random import (
 from neurenix.tensor import Tensor, from_dlpack, from_numpy
 
 if TYPE_CHECKING:
-    from neurenix import cli, data, graph, io, models, nn, optim, plugins, testing, transfer
-    from neurenix.graph import compile as compile
+    from neurenix import cli as cli
+    from neurenix import data as data
+    from neurenix import graph as graph
+    from neurenix import io as io
+    from neurenix import models as models
+    from neurenix import nn as nn
+    from neurenix import optim as optim
+    from neurenix import plugins as plugins
+    from neurenix import testing as testing
+    from neurenix import transfer as transfer
+    from neurenix.graph import compile as compile  # noqa: A004  (the field's name for it)
 
 _SUBMODULES = frozenset(
     {"cli", "data", "graph", "io", "models", "nn", "optim", "plugins", "testing", "transfer"}
@@ -80,10 +89,10 @@ __all__ = [
     "get_available_devices",
     "grad",
     "inference_mode",
+    "int8",
     "int16",
     "int32",
     "int64",
-    "int8",
     "is_grad_enabled",
     "manual_seed",
     "no_grad",
@@ -95,5 +104,5 @@ __all__ = [
     "randn_like",
     "randperm",
     "uint8",
-    *ops.__all__,
 ]
+__all__ += ops.__all__

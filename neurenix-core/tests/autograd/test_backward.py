@@ -38,7 +38,7 @@ def test_second_backward_through_a_freed_tape_says_so() -> None:
     x = leaf(1, 2)
     loss = (x * x).sum()
     loss.backward()
-    with pytest.raises(AutogradError, match="freed.*retain_graph=True"):
+    with pytest.raises(AutogradError, match=r"freed.*retain_graph=True"):
         loss.backward()
 
 
@@ -69,7 +69,7 @@ def test_in_place_write_to_a_saved_value_is_noticed() -> None:
     x, y = leaf(1, 2), nx.Tensor([3.0, 4.0])
     out = (x * y).sum()
     y.fill_(0)
-    with pytest.raises(AutogradError, match="'mul' needs.*changed in place"):
+    with pytest.raises(AutogradError, match=r"'mul' needs.*changed in place"):
         out.backward()
 
 

@@ -11,9 +11,7 @@ from neurenix.testing import GradientMismatch, Sample, check_gradients, samples_
 
 # Copies between devices have no second device to go to here; tests of a backend check them.
 _ELSEWHERE = {"to_device"}
-DIFFERENTIABLE = sorted(
-    op.name for op in OPS.values() if op.rules and op.name not in _ELSEWHERE
-)
+DIFFERENTIABLE = sorted(op.name for op in OPS.values() if op.rules and op.name not in _ELSEWHERE)
 SAMPLES = [sample for name in DIFFERENTIABLE for sample in samples_of(name)]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neurenix.errors import AutogradError
-
 from neurenix.ops.creation import ones_like
 from neurenix.ops.mode import mode
 from neurenix.ops.shapes import sum_to
@@ -214,8 +213,10 @@ def _fit(gradient: Tensor, described: Any) -> Tensor:
     """Sum a gradient over what was broadcast, and cast it to the input's dtype."""
     shape, dtype = described
     if gradient.shape != shape:
-        gradient = sum_to(gradient, shape) if _broadcasts(shape, gradient.shape) else (
-            gradient.expand(shape)
+        gradient = (
+            sum_to(gradient, shape)
+            if _broadcasts(shape, gradient.shape)
+            else (gradient.expand(shape))
         )
     return gradient.astype(dtype)
 

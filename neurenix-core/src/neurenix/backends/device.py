@@ -60,10 +60,11 @@ class Device:
     empty: Callable[..., Any]
 
     def __new__(cls, name: DeviceLike, index: int | None = None) -> Device:
+        """Return the one device of a name."""
         if isinstance(name, Device):
             if index is None or index == name.index:
                 return name
-            key = (name.type, index, name.distribution)
+            key: tuple[str, int, str | None] = (name.type, index, name.distribution)
         else:
             key = _parse(name, index)
         device = cls._interned.get(key)
@@ -88,7 +89,7 @@ class Device:
     def __deepcopy__(self, memo: dict[int, Any]) -> Device:
         return self
 
-    def __reduce__(self) -> tuple[type[Device], tuple[str]]:
+    def __reduce__(self) -> Any:
         return Device, (str(self),)
 
 

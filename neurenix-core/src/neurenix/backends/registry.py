@@ -6,7 +6,9 @@ import os
 import threading
 import traceback
 import warnings
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from neurenix.backends.device import Device, DeviceLike
 from neurenix.backends.kernel_table import KernelTable
@@ -38,7 +40,8 @@ def backend_records() -> list[BackendRecord]:
         module = getattr(implementation.plugin, "__name__", "")
         distribution = manager.distributions.get(module, CORE_DISTRIBUTION)
         try:
-            specs = list(implementation.function())
+            declared: Any = implementation.function()
+            specs: list[BackendSpec] = list(declared)
         except KeyboardInterrupt:
             raise
         except BaseException:  # one plugin's fault must not take the others with it
@@ -50,15 +53,9 @@ def backend_records() -> list[BackendRecord]:
                 stacklevel=2,
             )
             continue
-        records += [BackendRecord(_with_distribution(spec, distribution)) for spec in specs]
+        records += [BackendRecord(replace(spec, distribution=distribution)) for spec in specs]
     records.sort(key=lambda record: -record.spec.priority)
     return records
-
-
-def _with_distribution(spec: BackendSpec, distribution: str) -> BackendSpec:
-    import dataclasses
-
-    return dataclasses.replace(spec, distribution=distribution)
 
 
 def open_backend(record: BackendRecord) -> Backend:

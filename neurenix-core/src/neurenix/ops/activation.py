@@ -52,9 +52,7 @@ def _leaky_meta(x: Any, *, negative_slope: float) -> TensorMeta:
 
 _leaky_relu = composite("leaky_relu", meta=_leaky_meta)
 _leaky_relu.decompose(lambda x, negative_slope: ew.where(x > 0, x, x * negative_slope))
-_leaky_relu.vjp("x")(
-    lambda grad, x, negative_slope: ew.where(x > 0, grad, grad * negative_slope)
-)
+_leaky_relu.vjp("x")(lambda grad, x, negative_slope: ew.where(x > 0, grad, grad * negative_slope))
 
 
 def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:

@@ -42,7 +42,9 @@ def as_shape(shape: ShapeLike) -> Shape:
     try:
         sizes = (shape,) if isinstance(shape, int) else tuple(s.__index__() for s in shape)
     except (TypeError, AttributeError):
-        raise ShapeError(f"a shape is an integer or a sequence of integers, not {shape!r}") from None
+        raise ShapeError(
+            f"a shape is an integer or a sequence of integers, not {shape!r}"
+        ) from None
     if any(size < 0 for size in sizes):
         raise ShapeError(f"a shape has no negative sizes, but got {sizes}")
     return sizes
@@ -166,4 +168,3 @@ def eye(
     down = arange(rows, device=device).reshape((rows, 1))
     across = arange(columns, device=device).reshape((1, columns))
     return (down == across).astype(as_dtype(dtype))
-

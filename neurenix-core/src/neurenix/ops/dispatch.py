@@ -31,7 +31,7 @@ _new = object.__new__
 
 def bind(tensor_class: type[Tensor]) -> None:
     """Set the class of results."""
-    global _Tensor
+    global _Tensor  # noqa: PLW0603  (once, at import)
     _Tensor = tensor_class
 
 
@@ -72,9 +72,7 @@ def apply(op: Op, inputs: Inputs, attrs: dict[str, Any]) -> tuple[Tensor, ...]:
     if not mode.recording:
         return execute(op, inputs, attrs)
     taped = (
-        mode.grad
-        and op.differentiable
-        and any(x is not None and x._requires_grad for x in inputs)
+        mode.grad and op.differentiable and any(x is not None and x._requires_grad for x in inputs)
     )
     if taped and not op.rules:
         if op.decomposition is None:

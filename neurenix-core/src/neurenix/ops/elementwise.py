@@ -32,6 +32,7 @@ class Unary(Op):
     __slots__ = ()
 
     def __call__(self, x: Tensor, /) -> Tensor:  # type: ignore[override]
+        """Apply the op."""
         if self.meta is same_float and not is_floating(x.dtype):
             x = x.float()
         return dispatch.apply(self, (x,), {})[0]
@@ -51,30 +52,39 @@ class Binary(Op):
         self.result: dict[DType, DType] = {}
 
     def __call__(self, x: TensorLike, y: TensorLike, /) -> Tensor:  # type: ignore[override]
-        tensor = dispatch.tensor_class()
-        if not isinstance(x, tensor) or not isinstance(y, tensor) or x.dtype is not y.dtype:
-            x, y = operands(x, y)
+        """Apply the op; what is neither taped nor traced, the bulk, takes a short way."""
+        a: Any = x
+        b: Any = y
+        try:
+            dtype = a.dtype
+            followed = a._requires_grad or b._requires_grad
+            alike = b.dtype is dtype
+        except AttributeError:  # a Python scalar, or no operand at all
+            return self(*operands(x, y))
+        if not alike:
+            return self(*operands(x, y))
+        result = self.result.get(dtype)
+        if result is None:
+            return self._first(a, b)
+        if mode.recording and (followed or mode.tracer is not None):
+            return dispatch.apply(self, (a, b), {})[0]
+        device = a.device
+        kernel = device.kernels[self, dtype, dtype]
+        if kernel is None or not kernel.strided or b.device is not device:
+            return dispatch.apply(self, (a, b), {})[0]
+        shape = a.shape
+        if b.shape != shape:
+            shape = broadcast_shapes(shape, b.shape)
+        out = dispatch.make(device.empty(shape, result), result, shape, device)
+        kernel.function(out, a, b)
+        return out
+
+    def _first(self, x: Tensor, y: Tensor) -> Tensor:
+        """Apply the op to a dtype for the first time; integers become floats where it asks."""
         if self.meta is broadcast_float and not is_floating(x.dtype):
             x, y = x.float(), y.float()
-        if mode.recording and (mode.tracer is not None or x._requires_grad or y._requires_grad):
-            return dispatch.apply(self, (x, y), {})[0]
-        return self._untaped(x, y)
-
-    def _untaped(self, x: Tensor, y: Tensor) -> Tensor:
-        """The short way for what is neither taped nor traced: the bulk of small operations."""
-        device = x.device
-        dtype = x.dtype
-        kernel = device.kernels[self, dtype, dtype] if y.device is device else None
-        result = self.result.get(dtype)
-        if kernel is None or result is None or not kernel.strided:
-            self.result[dtype] = self.meta(x, y)[1]
-            return dispatch.execute(self, (x, y), {})[0]
-        shape = x.shape
-        if y.shape != shape:
-            shape = broadcast_shapes(shape, y.shape)
-        out = dispatch.make(device.empty(shape, result), result, shape, device)
-        kernel.function(out, x, y)
-        return out
+        self.result[x.dtype] = self.meta(x, y)[1]
+        return dispatch.apply(self, (x, y), {})[0]
 
 
 def _unary(name: str, doc: str, *, meta: Any = same, differentiable: bool = True) -> Unary:
@@ -104,10 +114,6 @@ div.vjp("x")(lambda grad, y: grad / y)
 div.vjp("y")(lambda grad, y, out: -grad * out / y)
 
 floor_div = _binary("floor_div", "Return the quotient rounded down.", differentiable=False)
-
-mod = _binary("mod", "Return x - y * floor(x / y), which has the sign of y.")
-mod.vjp("x")(lambda grad: grad)
-mod.vjp("y")(lambda grad, x, y: -grad * floor(x / y))
 
 pow = _binary("pow", "Return x to the power of y.")
 
@@ -158,9 +164,8 @@ sqrt = _unary("sqrt", "Return the square root.", meta=same_float)
 sqrt.vjp("x")(lambda grad, out: grad * 0.5 / out)
 
 sin = _unary("sin", "Return the sine of radians.", meta=same_float)
-sin.vjp("x")(lambda grad, x: grad * cos(x))
-
 cos = _unary("cos", "Return the cosine of radians.", meta=same_float)
+sin.vjp("x")(lambda grad, x: grad * cos(x))
 cos.vjp("x")(lambda grad, x: -grad * sin(x))
 
 tanh = _unary("tanh", "Return the hyperbolic tangent.", meta=same_float)
@@ -172,6 +177,10 @@ erf.vjp("x")(lambda grad, x: grad * (2.0 / math.sqrt(math.pi)) * exp(-(x * x)))
 floor = _unary("floor", "Return the largest integer not above x.", differentiable=False)
 ceil = _unary("ceil", "Return the smallest integer not below x.", differentiable=False)
 round = _unary("round", "Return the nearest integer, halves to even.", differentiable=False)
+
+mod = _binary("mod", "Return x - y * floor(x / y), which has the sign of y.")
+mod.vjp("x")(lambda grad: grad)
+mod.vjp("y")(lambda grad, x, y: -grad * floor(x / y))
 
 # Comparison and logic ---------------------------------------------------------------------------
 

@@ -173,8 +173,7 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
         raise TraceError("nonzero has a shape that depends on values, which a trace has not")
     from_array = dispatch.tensor_class()
     return tuple(
-        from_array(np.ascontiguousarray(index), device=x.device)
-        for index in np.nonzero(x.numpy())
+        from_array(np.ascontiguousarray(index), device=x.device) for index in np.nonzero(x.numpy())
     )
 
 

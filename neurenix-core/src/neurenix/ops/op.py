@@ -194,9 +194,7 @@ def primitive(
     doc: str | None = None,
 ) -> Op:
     """Declare an op that every backend has a kernel for."""
-    return Op(
-        name, meta=meta, differentiable=differentiable, view=view, donates=donates, doc=doc
-    )
+    return Op(name, meta=meta, differentiable=differentiable, view=view, donates=donates, doc=doc)
 
 
 def composite(

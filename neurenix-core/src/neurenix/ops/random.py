@@ -58,7 +58,7 @@ def normal(key: Tensor, shape: Shape) -> Tensor:
 
 
 def integers(key: Tensor, low: int, high: int, shape: Shape) -> Tensor:
-    """Return int64 numbers from ``low`` to ``high - 1``: the high word of 32 bits times the span."""
+    """Return int64 numbers from ``low`` to ``high - 1``: 32 bits times the span, the high word."""
     bits = random_bits(key, shape=shape).astype(int64)
     wide = ew.bitwise_and(bits, 0xFFFFFFFF)
     return ew.add(ew.shift_right(ew.mul(wide, high - low), 32), low)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -68,4 +68,4 @@ def _tensor(value: Any) -> Tensor:
             f"expected a tensor or a Python number, got {type(value).__name__}; "
             "wrap it: neurenix.Tensor(value)"
         )
-    return cast("Tensor", value)
+    return value

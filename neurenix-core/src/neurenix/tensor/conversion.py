@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neurenix.backends.device import Device, DeviceType
 from neurenix.backends.registry import host_device, resolve
@@ -28,6 +28,9 @@ def _is_device(target: Any) -> bool:
     except TypeError:
         return True
     return False
+
+
+Flag: TypeAlias = bool  # inside the class, `bool` is the method
 
 
 class Conversion:
@@ -56,7 +59,7 @@ class Conversion:
         """Return where elements are not zero."""
         return self if self.dtype is bool_ else ew.ne(self, 0)
 
-    def to(self: Any, target: Any, *, inplace: bool = False) -> Tensor:
+    def to(self: Any, target: Any, *, inplace: Flag = False) -> Tensor:
         """Return the tensor on another device, or in another dtype.
 
         Args:
@@ -68,29 +71,31 @@ class Conversion:
             AutogradError: ``inplace`` on a tensor that is no leaf.
             DeviceError: There is no such device.
         """
-        if inplace and self._node is not None:
+        tensor: Tensor = self
+        if inplace and tensor._node is not None:
             raise AutogradError(
                 "to(inplace=True) needs a leaf; the result of an op is moved with to(device)"
             )
         if not _is_device(target):
-            moved = Conversion.astype(self.detach() if inplace else self, target)
+            moved = (tensor.detach() if inplace else tensor).astype(target)
         else:
             device = resolve(target)
-            if device is self.device:
-                return self
-            moved = _transfer(self.detach() if inplace else self, device)
-        if not inplace or moved is self:
+            if device is tensor.device:
+                return tensor
+            moved = _transfer(tensor.detach() if inplace else tensor, device)
+        if not inplace:
             return moved
-        followed, grad = self.requires_grad, self.grad
-        self._describe(moved)
-        self.requires_grad = followed
+        followed, grad = tensor.requires_grad, tensor.grad
+        tensor._describe(moved)
+        tensor.requires_grad = followed
         if grad is not None:
-            self.grad = grad.to(target)
-        return self
+            tensor.grad = grad.to(target)
+        return tensor
 
     def cpu(self: Any) -> Tensor:
         """Return the tensor on the host."""
-        return self if self.device is host_device() else Conversion.to(self, DeviceType.CPU)
+        tensor: Tensor = self
+        return tensor if tensor.device is host_device() else tensor.to(DeviceType.CPU)
 
     def copy_(self: Any, source: Any) -> Tensor:
         """Write another tensor's values, broadcast and cast, and return this tensor.

@@ -12,10 +12,9 @@ import numpy as np
 
 from neurenix.dtypes import bool_, int64
 from neurenix.errors import AutogradError, DTypeError, ShapeError
-from neurenix.ops import dispatch
+from neurenix.ops import dispatch, movement
 from neurenix.ops import elementwise as ew
 from neurenix.ops import indexing as ops
-from neurenix.ops import movement
 from neurenix.ops.mode import mode
 from neurenix.ops.scalars import TensorLike, constant
 from neurenix.ops.shapes import broadcast_all, element_count
@@ -136,9 +135,7 @@ def _parse(x: Tensor, key: Any) -> _Plan:
             indices[len(shape)] = _positive(item, total)
             shape.append(total)
             axis += 1
-    return _Plan(
-        tuple(starts), tuple(sizes), tuple(steps), tuple(flips), tuple(shape), indices
-    )
+    return _Plan(tuple(starts), tuple(sizes), tuple(steps), tuple(flips), tuple(shape), indices)
 
 
 def _canonical(x: Tensor, item: Any) -> Any:
@@ -165,9 +162,7 @@ def _canonical(x: Tensor, item: Any) -> Any:
 
 
 def _expand_ellipsis(x: Tensor, items: list[Any]) -> list[Any]:
-    used = sum(
-        0 if i is None or i is Ellipsis else i.ndim if _is_mask(i) else 1 for i in items
-    )
+    used = sum(0 if i is None or i is Ellipsis else i.ndim if _is_mask(i) else 1 for i in items)
     if used > x.ndim:
         raise IndexError(f"{used} indices are too many for a tensor of {x.ndim} axes")
     fill = [slice(None)] * (x.ndim - used)
@@ -243,9 +238,7 @@ def _back_order(indices: dict[int, Tensor], count: int, rest: int) -> tuple[int,
     return (*range(count, count + at), *range(count), *range(count + at, count + rest))
 
 
-def _advanced_shape(
-    moved: Tensor, indices: dict[int, Tensor], lead: Shape, tail: Shape
-) -> Shape:
+def _advanced_shape(moved: Tensor, indices: dict[int, Tensor], lead: Shape, tail: Shape) -> Shape:
     shape = (*lead, *tail)
     return tuple(shape[a] for a in _back_order(indices, len(lead), len(tail)))
 

@@ -256,8 +256,7 @@ class Tensor(Methods, Conversion, Creators):
         """
         if self._requires_grad and mode.grad:
             raise AutogradError(
-                "this tensor requires a gradient, which an array would lose: use "
-                ".detach().numpy()"
+                "this tensor requires a gradient, which an array would lose: use .detach().numpy()"
             )
         return self._host()
 

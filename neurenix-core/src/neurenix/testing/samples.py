@@ -89,7 +89,8 @@ def away_from_zero(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Return numbers of both signs, between 0.3 and 2 in size, no two of them close."""
     count = int(np.prod(shape))
     sizes = rng.permutation(np.linspace(0.3, 2.0, max(count, 1))[:count])
-    return (sizes * rng.choice([-1.0, 1.0], count)).reshape(shape)
+    signed: Array = sizes * rng.choice([-1.0, 1.0], count)
+    return signed.reshape(shape)
 
 
 def _unary(op: Unary, rng: np.random.Generator) -> Iterator[Sample]:

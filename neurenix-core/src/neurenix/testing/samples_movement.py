@@ -21,7 +21,9 @@ def _(rng: Rng) -> Iterator[Sample]:
     for c, a, b in [((2, 3), (2, 3), (2, 3)), ((2, 1), (3,), ()), ((0, 3), (1, 3), (0, 1))]:
         condition = constant(rng.random(c) < 0.5)
         x, y = rng.standard_normal(a), rng.standard_normal(b)
-        yield Sample("where", f"{c}, {a}, {b}", lambda x, y, c=condition: ops.where(c, x, y), (x, y))
+        yield Sample(
+            "where", f"{c}, {a}, {b}", lambda x, y, c=condition: ops.where(c, x, y), (x, y)
+        )
 
 
 @sampler("cast")
@@ -33,7 +35,13 @@ def _(rng: Rng) -> Iterator[Sample]:
 
 @sampler("reshape")
 def _(rng: Rng) -> Iterator[Sample]:
-    for a, b in [((2, 6), (3, 4)), ((2, 3, 4), (-1,)), ((1,), ()), ((0, 3), (3, 0)), ((4,), (2, 2))]:
+    for a, b in [
+        ((2, 6), (3, 4)),
+        ((2, 3, 4), (-1,)),
+        ((1,), ()),
+        ((0, 3), (3, 0)),
+        ((4,), (2, 2)),
+    ]:
         x = rng.standard_normal(a)
         yield Sample("reshape", f"{a} to {b}", lambda x, b=b: ops.reshape(x, b), (x,))
 

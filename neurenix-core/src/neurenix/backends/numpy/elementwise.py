@@ -13,7 +13,7 @@ from neurenix.dtypes import ALL, FLOATS, INTS, bool_
 if TYPE_CHECKING:
     from neurenix.tensor import Tensor
 
-_UNARY = {
+_UNARY: dict[str, np.ufunc] = {
     "neg": np.negative,
     "sign": np.sign,
     "abs": np.absolute,
@@ -27,7 +27,7 @@ _UNARY = {
     "ceil": np.ceil,
     "round": np.rint,
 }
-_BINARY = {
+_BINARY: dict[str, np.ufunc] = {
     "add": np.add,
     "sub": np.subtract,
     "mul": np.multiply,
@@ -71,15 +71,21 @@ def _register_unary(name: str, function: np.ufunc) -> None:
 
 def _register_binary(name: str, function: np.ufunc) -> None:
     def run(out: Tensor, x: Tensor, y: Tensor) -> None:
-        quiet.run(function, view(x), view(y), out=view(out))
+        # The test of `view`, here instead of in three calls: this is the path of small tensors.
+        quiet.run(
+            function,
+            x.buffer if x._strides is None else view(x),
+            y.buffer if y._strides is None else view(y),
+            out=out.buffer if out._strides is None else view(out),
+        )
 
     KERNELS[name] = Kernel(run, _dtypes(name), strided=True)
 
 
-for _name, _function in _UNARY.items():
-    _register_unary(_name, _function)
-for _name, _function in _BINARY.items():
-    _register_binary(_name, _function)
+for _name, _unary in _UNARY.items():
+    _register_unary(_name, _unary)
+for _name, _binary in _BINARY.items():
+    _register_binary(_name, _binary)
 
 
 @kernel("logical_not")
