@@ -101,12 +101,10 @@ def rotate_picture(picture: Picture, angle: float, interpolation: str, fill: flo
 
     def step(image: Image.Image) -> Image.Image:
         pil_image = require("PIL.Image", install="pip install pillow", purpose="turning photos")
-        color = (int(fill),) * len(image.getbands())
-        return image.rotate(
-            angle,
-            pil_image.Resampling[interpolation.upper()],
-            fillcolor=color if len(color) > 1 else color[0],
-        )
+        bands = len(image.getbands())
+        color = int(fill) if bands == 1 else (int(fill),) * bands
+        filter_ = pil_image.Resampling[interpolation.upper()]
+        return image.rotate(angle, filter_, fillcolor=color)
 
     return picture.through_pillow(step, purpose="turning photos")
 
