@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurenix.backends.numpy.select import select
 from neurenix.backends.numpy.table import KERNELS, Array, kernel, quiet, view
 from neurenix.backends.protocol import Kernel
 from neurenix.dtypes import ALL, FLOATS, INTS, bool_
@@ -97,8 +98,7 @@ def logical_not(out: Array, x: Array) -> None:
 @kernel("where")
 def where(out: Array, condition: Array, x: Array, y: Array) -> None:
     """``x`` where the condition holds, ``y`` elsewhere."""
-    np.copyto(out, y)
-    np.copyto(out, x, where=condition)
+    select(out, condition, x, y)
 
 
 @kernel("cast")
