@@ -36,8 +36,8 @@ def pretrained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pretrained_home: Path) -> Path:
     """A folder to work in, with photos of two classes and weights where the pages expect them."""
     for seed, (name, colour) in enumerate({"ants": (150, 90, 60), "bees": (220, 200, 60)}.items()):
-        _save_photos(tmp_path / "photos" / "train" / name, 6, colour, seed)
-        _save_photos(tmp_path / "photos" / "val" / name, 3, colour, seed + 10)
+        _save_photos(tmp_path / "photos" / "train" / name, 4, colour, seed)
+        _save_photos(tmp_path / "photos" / "val" / name, 2, colour, seed + 10)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NEURENIX_HOME", str(pretrained_home))
     return tmp_path

@@ -14,3 +14,6 @@ from neurenix_transfer import *
 
 __all__: list[str] = []
 __all__ += neurenix_transfer.__all__
+
+# Last, for it needs the names above: `neurenix.transfer.utils` works without an import of its own.
+from neurenix.transfer import utils as utils
