@@ -61,6 +61,12 @@ class Generator:
         low, high, draws = state
         self._key, self._draws = (int(low), int(high)), int(draws)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
+        twin = Generator()
+        twin.set_state(self.get_state())
+        memo[id(self)] = twin
+        return twin
+
     def next_key(self, device: Any) -> Tensor:
         """Return the key of the next draw, for `neurenix.ops.random.random_bits`."""
         if mode.tracer is not None:
