@@ -154,6 +154,17 @@ def test_a_shared_module_rests_only_if_all_its_owners_do() -> None:
     assert not dropout.training
 
 
+def test_a_module_may_be_its_own_ancestor() -> None:
+    outer, inner = nn.Module(), nn.Module()
+    outer.inner, inner.outer = inner, outer
+    inner.dropout = nn.Dropout()
+    assert inner.dropout.training
+    outer.when_frozen = "eval"
+    inner.weight = nn.Parameter([1.0], requires_grad=False)
+    assert not inner.dropout.training
+    assert not outer.training
+
+
 def test_copies_follow_their_own_owners() -> None:
     base = Base()
     base.when_frozen = "eval"

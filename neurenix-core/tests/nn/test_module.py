@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import neurenix
-from neurenix import Tensor, nn
+from neurenix import Generator, Tensor, nn
 from neurenix.nn import Module, Parameter
 
 
@@ -233,6 +233,15 @@ def test_deep_copies_share_nothing() -> None:
     assert net.first.scale.tolist() == [1.0, 1.0, 1.0]
     del twin.first
     assert net.first is not None
+
+
+def test_a_copied_generator_goes_on_from_where_it_was() -> None:
+    layer = nn.Dropout(0.5, generator=Generator(3))
+    x = neurenix.ones((64,))
+    layer(x)
+    twin = copy.deepcopy(layer)
+    assert twin.generator is not layer.generator
+    np.testing.assert_array_equal(twin(x).numpy(), layer(x).numpy())
 
 
 def test_shallow_copies_have_tables_of_their_own() -> None:

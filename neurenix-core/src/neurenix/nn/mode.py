@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WhenFrozen: TypeAlias = Literal["train", "eval", "eval_batch_norm"]
 WHEN_FROZEN: tuple[WhenFrozen, ...] = ("train", "eval", "eval_batch_norm")
+_DEPTH = 64
 
 
 def parents(module: Module) -> list[Module]:
@@ -42,9 +43,7 @@ def runs_in_training(module: Module) -> bool:
     if policy == "eval_batch_norm" and module.keeps_batch_statistics:
         return False
     holders = parameter_holders(module)
-    return not holders or any(
-        param.requires_grad for holder in holders for param in holder.parameters()
-    )
+    return not holders or any(map(_trains, holders))
 
 
 def parameter_holders(module: Module) -> list[Module]:
@@ -60,6 +59,14 @@ def parameter_holders(module: Module) -> list[Module]:
             return holders
         level = _above(level, seen)
     return []
+
+
+def _trains(module: Module) -> bool:
+    values = module.__dict__
+    for name in module._parameter_names:
+        if values[name] is not None and values[name].requires_grad:
+            return True
+    return bool(module._child_names) and any(param.requires_grad for param in module.parameters())
 
 
 @contextmanager
@@ -104,6 +111,19 @@ def follow_device(module: Module) -> None:
 
 
 def _policy(module: Module) -> WhenFrozen:
+    # Nearly every module has one parent, and this is asked at every forward of a BatchNorm: go
+    # up without a list as long as that holds, and no farther than models are deep (a module
+    # may, by mistake, be its own ancestor).
+    for _ in range(_DEPTH):
+        if module.when_frozen is not None:
+            return module.when_frozen
+        if len(module._parents) != 1:
+            break
+        (ref,) = module._parents.values()
+        parent = ref()
+        if parent is None:
+            return "train"
+        module = parent
     seen: set[int] = set()
     level = [module]
     while level:
