@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from neurenix import ops
 from neurenix.dtypes import float32
-from neurenix.optim.optimizer import Optimizer, ParamGroup, Params, check_at_least
+from neurenix.optim.optimizer import Optimizer, ParamGroup, Params, check_at_least, untraced
 from neurenix.tensor import Tensor
 
 
@@ -60,9 +60,10 @@ class Adam(Optimizer):
             assert grad is not None
             state = self._state_of(param)
             if not state:
-                state["step"] = ops.zeros((), dtype=float32, device=param.device)
-                state["exp_avg"] = ops.zeros_like(param)
-                state["exp_avg_sq"] = ops.zeros_like(param)
+                with untraced():
+                    state["step"] = ops.zeros((), dtype=float32, device=param.device)
+                    state["exp_avg"] = ops.zeros_like(param)
+                    state["exp_avg_sq"] = ops.zeros_like(param)
             step = state["step"]
             step.copy_(step + 1.0)
             ops.adam_step(

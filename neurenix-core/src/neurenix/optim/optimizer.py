@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neurenix import ops
 from neurenix.autograd import enable_grad, no_grad
 from neurenix.dtypes import DType, float32, float64, is_floating
+from neurenix.ops.mode import mode
 from neurenix.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -140,9 +142,8 @@ class Optimizer:
         A step does so itself. A recorded step that is replayed reads those tensors alone, and
         is told of a changed learning rate by this.
         """
-        with no_grad():
-            for place in self._lr_tensors:
-                self._lr_tensor(*place)
+        for place in self._lr_tensors:
+            self._lr_tensor(*place)
 
     def _lr(self, group: ParamGroup, param: Tensor) -> Tensor:
         """Return the group's learning rate as a 0-d tensor, the same one at every step."""
@@ -152,12 +153,13 @@ class Optimizer:
     def _lr_tensor(self, index: int, device: Device, dtype: DType) -> Tensor:
         value = float(self.param_groups[index]["lr"])
         held = self._lr_tensors.get((index, device, dtype))
-        if held is None:
-            tensor = ops.full((), value, dtype=dtype, device=device)
-        elif held[0] == value:
+        if held is not None and held[0] == value:
             return held[1]
-        else:
-            tensor = held[1].fill_(value)
+        with untraced():
+            if held is None:
+                tensor = ops.full((), value, dtype=dtype, device=device)
+            else:
+                tensor = held[1].fill_(value)
         self._lr_tensors[index, device, dtype] = (value, tensor)
         return tensor
 
@@ -229,6 +231,21 @@ class Optimizer:
             options = ", ".join(f"{k}={v!r}" for k, v in group.items() if k != "params")
             lines.append(f"  group {index}: {len(group['params'])} parameters, {options}")
         return "\n".join([*lines, ")"])
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Run ops even while a trace is recorded, and off the tape.
+
+    What an optimizer holds (its learning rate and its state) are tensors that a recorded step
+    reads and writes; they exist before it.
+    """
+    grad, tracer = mode.grad, mode.tracer
+    mode.set(grad=False, tracer=None)
+    try:
+        yield
+    finally:
+        mode.set(grad=grad, tracer=tracer)
 
 
 def check_at_least(optimizer: str, group: ParamGroup, option: str, least: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from neurenix import ops
-from neurenix.optim.optimizer import Optimizer, ParamGroup, Params, check_at_least
+from neurenix.optim.optimizer import Optimizer, ParamGroup, Params, check_at_least, untraced
 from neurenix.tensor import Tensor
 
 
@@ -69,7 +69,8 @@ class SGD(Optimizer):
                 state = self._state_of(param)
                 buffer = state.get("momentum_buffer")
                 if buffer is None:
-                    buffer = state["momentum_buffer"] = ops.zeros_like(param)
+                    with untraced():
+                        buffer = state["momentum_buffer"] = ops.zeros_like(param)
                     # Starting from zeros gives b = g by itself, unless the gradient is dampened.
                     first = group["dampening"] != 0
             ops.sgd_step(
