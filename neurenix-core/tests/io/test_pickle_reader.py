@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import ast
 import pickle
 import re
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import neurenix
 from neurenix.io.pickle_reader import PickleRefusedError, read_pickle
 
 CALLS: list[Any] = []
@@ -173,3 +176,11 @@ def test_an_allowed_name_that_is_no_function_cannot_be_called() -> None:
 def test_wrong_arguments_of_an_allowed_function_are_an_invalid_pickle() -> None:
     with pytest.raises(PickleRefusedError, match="near byte"):
         read(b"\x80\x02cx\ny\nK\x01\x85R.", x__y=lambda: None)
+
+
+def test_no_module_of_the_package_imports_an_unpickler() -> None:
+    for path in Path(neurenix.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not {"pickle", "marshal", "shelve", "dill", "joblib"} & set(names), path

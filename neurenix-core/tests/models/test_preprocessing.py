@@ -15,13 +15,16 @@ from neurenix.models.preprocessing import (
     preprocessing_to_json,
 )
 
-Image = pytest.importorskip("PIL.Image", reason="Pillow makes the photos")
+
+@pytest.fixture
+def image_module() -> Any:
+    return pytest.importorskip("PIL.Image", reason="Pillow makes the photos")
 
 
-def test_the_transform_is_what_the_weights_say() -> None:
+def test_the_transform_is_what_the_weights_say(image_module: Any) -> None:
     compose = Weights("x", hub_id="y/x").transforms()
     assert isinstance(compose, transforms.Compose)
-    photo = Image.new("RGB", (640, 480), (255, 0, 128))
+    photo = image_module.new("RGB", (640, 480), (255, 0, 128))
     tensor = compose(photo)
     assert tensor.shape == (3, 224, 224)
     expected = (np.array([1.0, 0.0, 128 / 255]) - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
@@ -29,12 +32,12 @@ def test_the_transform_is_what_the_weights_say() -> None:
     np.testing.assert_allclose(tensor.numpy().min(axis=(1, 2)), expected, atol=1e-6)
 
 
-def test_the_shorter_side_is_resized_and_the_middle_cut_out() -> None:
+def test_the_shorter_side_is_resized_and_the_middle_cut_out(image_module: Any) -> None:
     pixels = np.zeros((40, 80, 3), np.uint8)
     pixels[:, 40:] = 255
     preprocessing = {**IMAGENET_PREPROCESSING, "resize": 20, "crop": 10}
     preprocessing |= {"mean": [0.0] * 3, "std": [1.0] * 3}
-    tensor = preprocessing_transforms(preprocessing)(Image.fromarray(pixels)).numpy()
+    tensor = preprocessing_transforms(preprocessing)(image_module.fromarray(pixels)).numpy()
     assert tensor.shape == (3, 10, 10)
     assert tensor[:, :, :4].max() < 0.05
     assert tensor[:, :, 6:].min() > 0.95
