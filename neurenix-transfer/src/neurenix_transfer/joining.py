@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -114,8 +113,8 @@ def base_output(base: Module, join: Join, x: Any) -> Any:
         out = base(x)
     elif hasattr(base, "forward_features"):
         out = base.forward_features(x)
-        forward_head = getattr(base, "forward_head", None)
-        if join.use is Use.FEATURES and _takes_pre_logits(forward_head):
+        forward_head: Any = getattr(base, "forward_head", None)
+        if join.use is Use.FEATURES and _can_stop_before_logits(forward_head):
             out = forward_head(out, pre_logits=True)
     else:
         out = _input_of(base, str(join.classifier), x)
@@ -206,8 +205,8 @@ def _exit(base: Module) -> tuple[bool, str | None, int, int | None]:
     return False, None, 0, None
 
 
-def _takes_pre_logits(forward_head: Callable[..., Any] | None) -> bool:
-    return forward_head is not None and "pre_logits" in inspect.signature(forward_head).parameters
+def _can_stop_before_logits(forward_head: Any) -> bool:
+    return callable(forward_head) and "pre_logits" in inspect.signature(forward_head).parameters
 
 
 class _Reached(BaseException):

@@ -1,0 +1,75 @@
+"""Transfer learning with Neurenix; public as ``neurenix.transfer``.
+
+| File | Holds |
+|---|---|
+| `transfer_model` | `TransferModel`: a pretrained base joined with new layers |
+| `joining` | which of the base's outputs the new layers take, and in which shape |
+| `freezing`, `layer_names` | `freeze_layers`, `unfreeze_layers`, and what names of layers mean |
+| `fine_tune` | `fine_tune`: checks everything, then trains |
+| `training` | the loop: a run, an epoch, a batch, an evaluation |
+| `stages`, `streams` | the frozen part and the rest; random numbers by (seed, step) |
+| `sources`, `checking` | data in any form as batches; what is checked about them |
+| `tasks`, `losses` | what labels are; the loss that follows |
+| `callbacks`, `schedules` | what happens at each moment; learning rates |
+| `history`, `progress` | what was measured; what is printed |
+| `features` | the four functions below, public as ``neurenix.transfer.utils`` |
+| `layer_outputs`, `feature_extractor` | outputs of inner layers; a model cut off behind one |
+| `activations`, `similarity` | pictures of activations; how alike two models' features are |
+"""
+
+from neurenix_transfer._version import __version__ as __version__
+from neurenix_transfer.callbacks import (
+    BestWeights,
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    StopTraining,
+    TensorBoard,
+    TerminateOnNaN,
+)
+from neurenix_transfer.checking import DataError
+from neurenix_transfer.feature_extractor import FeatureExtractor
+from neurenix_transfer.features import (
+    compare_model_features,
+    get_layer_outputs,
+    get_model_feature_extractor,
+    visualize_layer_activations,
+)
+from neurenix_transfer.fine_tune import OptimizerError, fine_tune
+from neurenix_transfer.freezing import freeze_layers, unfreeze_layers
+from neurenix_transfer.history import History
+from neurenix_transfer.joining import JoinError
+from neurenix_transfer.layer_names import UnknownLayerError
+from neurenix_transfer.layer_outputs import LayerNotRunError
+from neurenix_transfer.tasks import LabelError
+from neurenix_transfer.transfer_model import TransferModel
+
+__all__ = [
+    "BestWeights",
+    "CSVLogger",
+    "Callback",
+    "DataError",
+    "EarlyStopping",
+    "FeatureExtractor",
+    "History",
+    "JoinError",
+    "LabelError",
+    "LayerNotRunError",
+    "ModelCheckpoint",
+    "OptimizerError",
+    "ReduceLROnPlateau",
+    "StopTraining",
+    "TensorBoard",
+    "TerminateOnNaN",
+    "TransferModel",
+    "UnknownLayerError",
+    "compare_model_features",
+    "fine_tune",
+    "freeze_layers",
+    "get_layer_outputs",
+    "get_model_feature_extractor",
+    "unfreeze_layers",
+    "visualize_layer_activations",
+]

@@ -1,0 +1,189 @@
+"""Fine-tuning: the function that checks everything, then trains."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from neurenix.errors import NeurenixError
+from neurenix.nn import Module
+from neurenix.optim import Optimizer
+from neurenix_transfer.callbacks import BestWeights, CallbackList, EarlyStopping
+from neurenix_transfer.checking import DataError, check_data, check_same_shape
+from neurenix_transfer.freezing import resting_where_frozen
+from neurenix_transfer.history import History
+from neurenix_transfer.losses import LossFunction, choose_loss, task_of, wrap_loss
+from neurenix_transfer.probing import probe
+from neurenix_transfer.progress import Progress
+from neurenix_transfer.schedules import Schedule
+from neurenix_transfer.sources import placed
+from neurenix_transfer.stages import split
+from neurenix_transfer.summary import describe_counts
+from neurenix_transfer.tasks import check_labels, score
+from neurenix_transfer.training import Trainer, keeps_statistics
+
+_NAMED = 5  # parameters named in a warning before it says how many there are
+
+
+class OptimizerError(NeurenixError, ValueError):
+    """An optimizer that does not train the model it was given with."""
+
+
+def fine_tune(
+    model: Module,
+    optimizer: Optimizer,
+    train_data: Any,
+    train_labels: Any = None,
+    val_data: Any = None,
+    val_labels: Any = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    loss_fn: LossFunction | None = None,
+    callbacks: Iterable[Any] | None = None,
+    early_stopping: bool = False,
+    patience: int = 3,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    restore_best: bool | None = None,
+    scheduler: Any = None,
+    verbose: int = 1,
+) -> History:
+    """Train the unfrozen part of a model on new data.
+
+    Everything is checked before the first step. With the same seed, device and thread count the
+    result is bitwise the same. The model is left in eval mode.
+
+    Args:
+        model: A `TransferModel` or any other module.
+        optimizer: Holds the parameters to train; frozen ones among them are left as they are.
+        train_data: The samples: a list of tensors or arrays, one tensor or array of all, a
+            Dataset, a DataLoader, or anything that gives batches each time it is iterated over.
+        train_labels: One label a sample; None where the data bring their own.
+        val_data: Samples to validate with after each epoch, in any of these forms.
+        val_labels: Their labels.
+        epochs: How many times the training data are gone through.
+        batch_size: Samples a step. A DataLoader has its own. Where BatchNorm trains, a last batch
+            of a single sample joins the batch before it.
+        loss_fn: ``(outputs, labels) -> loss``; None chooses by the labels, see
+            `neurenix_transfer.losses`. Validation leaves out class weights and label smoothing.
+        callbacks: Functions ``callback(epoch, history)``, called after each epoch, and objects
+            with methods of `Callback`.
+        early_stopping: Whether to stop after ``patience`` epochs without a lower validation loss
+            (training loss, with a warning, without validation data).
+        patience: See there.
+        seed: What the order of samples, random transforms and dropout depend on.
+        shuffle: Whether each epoch has an order of its own; a DataLoader decides for itself.
+        restore_best: Whether to put back the weights and buffers of the best epoch at the end, at
+            Ctrl-C too. None does so with early stopping; without, the last ones remain.
+        scheduler: A scheduler, stepped once an epoch (`OneCycleLR` once a batch), or a function
+            ``(optimizer, total_steps) -> scheduler``, whose scheduler is stepped once a batch.
+        verbose: 0 prints nothing; 1 prints a line an epoch, and draws a bar on a terminal; 2
+            prints all that is measured.
+
+    Returns:
+        What each epoch measured.
+
+    Raises:
+        DataError: The data do not fit together; the message names the sample.
+        LabelError: The labels fit no loss, or not the model's output.
+        OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
+        KeyboardInterrupt: Ctrl-C was pressed; its attribute ``history`` holds the history so far.
+    """
+    _check_numbers(epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
+    if not isinstance(model, Module):
+        raise TypeError(f"model is a Module, not {model!r}")
+    if val_data is None and val_labels is not None:
+        raise DataError("val_labels came without val_data; pass both or neither")
+    check_optimizer(model, optimizer)
+    keepers = _keepers(early_stopping, patience, restore_best)
+    told = CallbackList([*keepers, *(callbacks or ())])
+    progress = Progress(verbose, epochs)
+
+    train = check_data(train_data, train_labels, "train", batch_size, shuffle, seed)
+    val = None
+    if val_data is not None:
+        val = check_data(val_data, val_labels, "val", batch_size, False, seed)
+        check_same_shape(train, val)
+    found = probe(model, placed(model, train.first))
+    task = task_of(train.labels, found.output_shape, loss_fn)
+    if task is not None and val is not None:
+        check_labels(task, val.labels, found.output_shape, "val_labels")
+    if loss_fn is not None:
+        loss = wrap_loss(loss_fn, task)
+    elif task is not None:
+        loss = choose_loss(task, found.terminal)
+
+    with resting_where_frozen(model):
+        model.train()
+        steps = train.source.steps(join_single=keeps_statistics(model))
+        trainer = Trainer(
+            model=model,
+            optimizer=optimizer,
+            loss=loss,
+            score=None if task is None else score(task, found.terminal),
+            train=train.source,
+            val=None if val is None else val.source,
+            callbacks=told,
+            schedule=Schedule(scheduler, optimizer, None if steps is None else steps * epochs),
+            progress=progress,
+            history=History(None if task is None else task.metric, val is not None),
+            seed=seed,
+        )
+        progress.say(f"Training {describe_counts(model)} on {next(model.parameters()).device}")
+        progress.say(f"Loss: {loss.name}, {'as given' if loss_fn else 'chosen by the labels'}")
+        progress.say(f"Frozen part: {split(model).description}; nothing is cached")
+        return trainer.run(epochs)
+
+
+def check_optimizer(model: Module, optimizer: Optimizer) -> None:
+    """Check that an optimizer trains a model.
+
+    Warns where it lacks some of the trainable parameters. Frozen parameters in it are no matter.
+
+    Raises:
+        OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
+        TypeError: It is no optimizer.
+    """
+    if not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "step")):
+        raise TypeError(
+            f"optimizer is an Optimizer such as Adam(model.parameters(), lr=1e-3), "
+            f"not {optimizer!r}"
+        )
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not trainable:
+        raise OptimizerError(
+            f"no parameter of this {type(model).__name__} is trainable: all are frozen. Unfreeze "
+            "some with unfreeze_layers(model, [...])"
+        )
+    held = {id(param) for group in optimizer.param_groups for param in group["params"]}
+    missing = [name for name, param in trainable.items() if id(param) not in held]
+    if len(missing) == len(trainable):
+        raise OptimizerError(
+            f"the optimizer holds none of the {len(trainable)} trainable parameters of this "
+            f"{type(model).__name__}. Build it from this model: Adam(model.parameters(), lr=...)"
+        )
+    if missing:
+        names = ", ".join(missing[:_NAMED]) + (", ..." if len(missing) > _NAMED else "")
+        warnings.warn(
+            f"{len(missing)} of {len(trainable)} trainable parameters are not in the optimizer "
+            f"and will stay as they are: {names}. Add them, or freeze them.",
+            stacklevel=3,
+        )
+
+
+def _keepers(early_stopping: bool, patience: int, restore_best: bool | None) -> list[BestWeights]:
+    """Return the callbacks that the arguments ask for; they come before the user's."""
+    if early_stopping:
+        return [EarlyStopping(patience=patience, restore_best=restore_best is not False)]
+    return [BestWeights()] if restore_best else []
+
+
+def _check_numbers(**numbers: int) -> None:
+    least = {"epochs": 0, "batch_size": 1, "patience": 0}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not hasattr(value, "__index__"):
+            raise TypeError(f"{name} is a whole number, not {value!r}")
+        if name in least and value < least[name]:
+            raise ValueError(f"{name} is at least {least[name]}, not {value}")

@@ -1,0 +1,57 @@
+"""The record of a training run."""
+
+from __future__ import annotations
+
+import math
+
+
+class History(dict[str, list[float]]):
+    """What each epoch of a training run measured: one list of floats a quantity.
+
+    The keys are ``train_loss``, ``val_loss`` (empty without validation data), ``train_accuracy``
+    and ``val_accuracy`` (or ``train_mae`` and ``val_mae``), ``lr`` and ``epoch_time`` in seconds.
+
+    Args:
+        metric: ``"accuracy"``, ``"mae"``, or None where neither makes sense.
+        has_validation: Whether there are validation data.
+
+    Attributes:
+        best_epoch: The index, into the lists, of the epoch with the lowest ``val_loss`` (without
+            validation, ``train_loss``), or the one that a callback chose and restored; None
+            before the first epoch and where all are NaN.
+        restored: Whether the model was given back the weights of ``best_epoch``.
+        stopped_early: Whether fewer epochs were run than asked for.
+        metric: The metric's name.
+        validated: Whether there are validation data.
+        monitor: The quantity that ``best_epoch`` goes by.
+    """
+
+    def __init__(self, metric: str | None = None, has_validation: bool = False) -> None:
+        metrics = [f"train_{metric}", f"val_{metric}"] if metric else []
+        super().__init__(
+            {key: [] for key in ("train_loss", "val_loss", *metrics, "lr", "epoch_time")}
+        )
+        self.metric = metric
+        self.validated = has_validation
+        self.monitor = "val_loss" if has_validation else "train_loss"
+        self.best_epoch: int | None = None
+        self.restored = False
+        self.stopped_early = False
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs recorded."""
+        return len(self["train_loss"])
+
+    def record(self, values: dict[str, float]) -> None:
+        """Add what an epoch measured, and see whether it is the best so far."""
+        for key, value in values.items():
+            self.setdefault(key, []).append(float(value))
+        value = self[self.monitor][-1]
+        best = math.inf if self.best_epoch is None else self[self.monitor][self.best_epoch]
+        if value < best:  # never true of NaN
+            self.best_epoch = self.epochs - 1
+
+    def last(self) -> dict[str, float]:
+        """Return the newest value of every quantity that has one."""
+        return {key: values[-1] for key, values in self.items() if values}

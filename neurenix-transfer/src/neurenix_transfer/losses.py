@@ -1,0 +1,198 @@
+"""Which loss fine-tuning uses when none is given, and how outputs meet labels.
+
+| labels | output of the model | task | loss |
+|---|---|---|---|
+| int or bool ``(N,)`` | ``(N, K)`` | classes | cross-entropy |
+| 0 and 1, int or float ``(N,)`` | one value a sample | binary | BCE with logits |
+| rows ``(N, K)``, non-negative, summing to 1 | ``(N, K)`` | mixture | soft cross-entropy |
+| other rows of zeros and ones | ``(N, K)`` | multilabel | BCE with logits |
+| other floats | of the same shape | values | mean squared error |
+
+A model that ends in Softmax, LogSoftmax or Sigmoid gets the loss that takes its probabilities.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import neurenix
+from neurenix import Tensor, nn
+from neurenix_transfer.tasks import Array, LabelError, Task, check_labels, find_task
+
+LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+_SMALLEST_PROBABILITY = 1e-12  # far below what float32 softmax resolves beside 1, far above 0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss function with what it is called.
+
+    Attributes:
+        name: For the printed line, such as ``"cross-entropy"``.
+        function: ``(outputs, labels) -> scalar``, the mean over the samples of a batch.
+        evaluation: The same for validation: without class weights and label smoothing.
+        float_labels: Whether labels are handed over as floats.
+    """
+
+    name: str
+    function: LossFunction
+    evaluation: LossFunction
+    float_labels: bool
+
+
+_CLASSIFYING = (nn.CrossEntropyLoss, nn.NLLLoss)
+_REGRESSING = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss)
+_REGRESSING_FUNCTIONS = (neurenix.mse_loss, neurenix.l1_loss, neurenix.smooth_l1_loss)
+
+
+def task_of(
+    labels: Array, output_shape: tuple[int, ...], loss_fn: LossFunction | None
+) -> Task | None:
+    """Find out what the training labels are.
+
+    Args:
+        labels: All of them.
+        output_shape: The shape of one sample's output, without the batch axis.
+        loss_fn: The loss that was given, if any.
+
+    Returns:
+        The task; None where a loss was given that may take anything, and no task is recognised.
+
+    Raises:
+        LabelError: The labels do not fit the model's output, or the loss.
+    """
+    name = "train_labels"
+    if loss_fn is None:
+        return find_task(labels, output_shape, name)
+    if isinstance(loss_fn, _REGRESSING) or loss_fn in _REGRESSING_FUNCTIONS:
+        check_labels(Task.VALUES, labels, output_shape, name)
+        return Task.VALUES
+    if isinstance(loss_fn, _CLASSIFYING) or loss_fn in (neurenix.cross_entropy, neurenix.nll_loss):
+        task = Task.CLASSES if labels.dtype.kind in "iub" else Task.MIXTURE
+        if task is Task.CLASSES and labels.shape[1:] == output_shape:
+            task = Task.MIXTURE  # one-hot rows of integers
+        check_labels(task, labels, output_shape, name)
+        return task
+    try:
+        return find_task(labels, output_shape, name)
+    except LabelError:
+        return None  # the loss may know more of its labels than we do
+
+
+def choose_loss(task: Task, terminal: nn.Module | None) -> Loss:
+    """Choose the loss for a task, given the activation that the model ends in.
+
+    Args:
+        task: What the labels are.
+        terminal: The Softmax, LogSoftmax or Sigmoid whose output is the model's, if any.
+    """
+    if isinstance(terminal, nn.Softmax | nn.Sigmoid) and task is not Task.VALUES:
+        warnings.warn(
+            f"the model ends in {type(terminal).__name__}, so its loss is computed from "
+            "probabilities. That loses precision near 0 and 1: end the model in its last Linear, "
+            "whose output this loss takes directly.",
+            stacklevel=3,
+        )
+    if task is Task.VALUES:
+        return _loss("mean squared error", neurenix.mse_loss, float_labels=True)
+    if isinstance(terminal, nn.Sigmoid):
+        return _loss("binary cross-entropy on probabilities", bce_on_probabilities, True)
+    if task in (Task.BINARY, Task.MULTILABEL):
+        return _loss("binary cross-entropy with logits", neurenix.bce_with_logits, True)
+    kind = "cross-entropy" if task is Task.CLASSES else "soft cross-entropy"
+    soft = task is Task.MIXTURE
+    function: LossFunction
+    if isinstance(terminal, nn.Softmax):
+        function = soft_nll_on_probabilities if soft else nll_on_probabilities
+        return _loss(f"{kind} on probabilities (NLL)", function, soft)
+    if isinstance(terminal, nn.LogSoftmax):
+        function = soft_nll if soft else neurenix.nll_loss
+        return _loss(f"{kind} on log-probabilities (NLL)", function, soft)
+    return _loss(kind, neurenix.cross_entropy, soft)
+
+
+def wrap_loss(loss_fn: LossFunction, task: Task | None) -> Loss:
+    """Take in a loss function that the user gives.
+
+    Args:
+        loss_fn: The function, or a loss module.
+        task: What the labels are, as far as it is known.
+
+    Raises:
+        TypeError: It cannot be called.
+    """
+    if not callable(loss_fn):
+        raise TypeError(
+            f"loss_fn is a function (outputs, labels) -> loss, a loss module such as "
+            f"nn.CrossEntropyLoss(), or None to choose one by the labels; not {loss_fn!r}"
+        )
+    return Loss(
+        name=getattr(loss_fn, "__name__", type(loss_fn).__name__),
+        function=loss_fn,
+        evaluation=_without_training_extras(loss_fn),
+        float_labels=task is Task.MIXTURE
+        or isinstance(loss_fn, (*_REGRESSING, nn.BCEWithLogitsLoss))
+        or loss_fn in (*_REGRESSING_FUNCTIONS, neurenix.bce_with_logits),
+    )
+
+
+def nll_on_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Negative log-likelihood of class indices under probabilities."""
+    return neurenix.nll_loss(_log(probabilities), labels)
+
+
+def soft_nll(log_probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of rows of class probabilities, given the model's log-probabilities."""
+    return -(labels * log_probabilities).sum(axis=1).mean()
+
+
+def soft_nll_on_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of rows of class probabilities, given the model's probabilities."""
+    return soft_nll(_log(probabilities), labels)
+
+
+def bce_on_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy of zeros and ones, given the model's probabilities.
+
+    Class indices are taken as rows with a single one.
+    """
+    if labels.ndim < probabilities.ndim:
+        labels = neurenix.one_hot(labels.astype(neurenix.int64), probabilities.shape[1])
+    labels = labels.astype(probabilities.dtype)
+    likelihood = labels * _log(probabilities) + (1.0 - labels) * _log(1.0 - probabilities)
+    return -likelihood.mean()
+
+
+def align(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Bring outputs of shape ``(B, 1)`` to the ``(B,)`` of their labels.
+
+    Nothing may broadcast ``(B, 1)`` against ``(B,)``: the result would be ``(B, B)``, a loss over
+    every pair, and no error.
+    """
+    if outputs.ndim == labels.ndim + 1 and outputs.shape == (*labels.shape, 1):
+        return outputs.reshape(labels.shape)
+    return outputs
+
+
+def _log(probabilities: Tensor) -> Tensor:
+    return neurenix.log(neurenix.maximum(probabilities, _SMALLEST_PROBABILITY))
+
+
+def _loss(name: str, function: LossFunction, float_labels: bool) -> Loss:
+    return Loss(name, function, function, float_labels)
+
+
+def _without_training_extras(loss_fn: Any) -> LossFunction:
+    """Return a user's loss without class weights and smoothing, as validation measures it."""
+    if isinstance(loss_fn, nn.CrossEntropyLoss):
+        return nn.CrossEntropyLoss()
+    if isinstance(loss_fn, nn.NLLLoss):
+        return nn.NLLLoss()
+    if isinstance(loss_fn, nn.BCEWithLogitsLoss):
+        return nn.BCEWithLogitsLoss()
+    function: LossFunction = loss_fn
+    return function

@@ -1,0 +1,216 @@
+"""The training loop, in small pieces: a run, an epoch, a batch, an evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import neurenix
+from neurenix import Tensor
+from neurenix.autograd import no_grad
+from neurenix.dtypes import is_floating
+from neurenix.nn import Module
+from neurenix.optim import Optimizer
+from neurenix_transfer.callbacks import CallbackList
+from neurenix_transfer.history import History
+from neurenix_transfer.losses import Loss, LossFunction, align
+from neurenix_transfer.progress import Progress
+from neurenix_transfer.schedules import Schedule
+from neurenix_transfer.sources import Batch, Source, placed
+from neurenix_transfer.stages import Stages, split
+from neurenix_transfer.streams import drawing_for
+
+Score: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass
+class Totals:
+    """What the batches of an epoch gave, read back from the device once, at its end."""
+
+    losses: list[tuple[Tensor, int]] = field(default_factory=list)
+    scores: list[Tensor] = field(default_factory=list)
+
+    def means(self) -> tuple[float, float | None]:
+        """Return the loss and the score, each as a mean over the samples."""
+        count = sum(size for _, size in self.losses)
+        loss = sum(float(loss.item()) * size for loss, size in self.losses) / count
+        if not self.scores:
+            return loss, None
+        return loss, sum(float(score.item()) for score in self.scores) / count
+
+
+@dataclass
+class Trainer:
+    """Trains a model; `neurenix.transfer.fine_tune` checks the arguments and builds it.
+
+    Attributes:
+        model: The model.
+        optimizer: Its optimizer.
+        loss: The loss.
+        score: Sums the metric over a batch; None where there is no metric.
+        train: The training data.
+        val: The validation data, if any.
+        callbacks: What is told of each moment.
+        schedule: The schedule of the learning rate.
+        progress: What prints.
+        history: Where what is measured goes.
+        seed: What random numbers depend on, beside the step.
+        step: The number of steps taken.
+    """
+
+    model: Module
+    optimizer: Optimizer
+    loss: Loss
+    score: Score | None
+    train: Source
+    val: Source | None
+    callbacks: CallbackList
+    schedule: Schedule
+    progress: Progress
+    history: History
+    seed: int
+    step: int = 0
+    _cut_short: bool = False
+
+    def run(self, epochs: int) -> History:
+        """Train for so many epochs, or until a callback ends it.
+
+        However it ends, the callbacks are told, and the model is left in eval mode. A
+        KeyboardInterrupt passes through, with the history so far as its attribute ``history``.
+        """
+        self._set_stop_training(False)
+        self.callbacks.attach(self.model, self.optimizer, epochs)
+        try:
+            self.callbacks.tell("on_train_begin", self.history)
+            for epoch in range(epochs):
+                if self._stopping:
+                    break
+                self._run_epoch(epoch)
+        except KeyboardInterrupt as interrupt:
+            interrupt.history = self.history  # type: ignore[attr-defined]
+            raise
+        finally:
+            self.history.stopped_early = self._cut_short or self.history.epochs < epochs
+            self.callbacks.tell("on_train_end", self.history)
+            self.model.eval()
+            self._conclude(epochs)
+        return self.history
+
+    def evaluate(self, source: Source) -> tuple[float, float | None]:
+        """Return the mean loss and the metric over a source, in eval mode."""
+        self.model.eval()
+        stages = split(self.model)
+        totals = Totals()
+        with no_grad():
+            for batch in source.batches(0):
+                outputs, labels = self._forward(batch, stages)
+                loss = _mean(self.loss.evaluation, outputs, labels)
+                self._add(totals, loss, outputs, labels)
+        return totals.means()
+
+    def _conclude(self, epochs: int) -> None:
+        """Say what is out of the ordinary about the end."""
+        history = self.history
+        parts = []
+        if history.stopped_early:
+            parts.append(f"Ended after {history.epochs} of {epochs} epochs")
+        if history.restored and history.best_epoch is not None:
+            parts.append(f"The weights of epoch {history.best_epoch + 1}, the best, are kept")
+        if parts:
+            self.progress.say(". ".join(parts))
+
+    def _run_epoch(self, epoch: int) -> None:
+        self.callbacks.tell("on_epoch_begin", epoch, self.history)
+        if self._stopping:
+            return
+        started = time.perf_counter()
+        values = self._train_epoch(epoch)
+        if self.val is not None:
+            values |= self._named("val", self.evaluate(self.val))
+        values["epoch_time"] = time.perf_counter() - started
+        self.history.record(values)
+        self.schedule.after_epoch(self.history)
+        self.progress.epoch_end(epoch, self.history)
+        self.callbacks.tell("on_epoch_end", epoch, self.history)
+
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        self.model.train()
+        stages = split(self.model)  # found again each epoch: callbacks may freeze and unfreeze
+        join_single = keeps_statistics(self.model)
+        steps = self.train.steps(join_single=join_single)
+        totals = Totals()
+        lr = 0.0
+        self.progress.epoch_begin()
+        for number, batch in enumerate(self.train.batches(epoch, join_single=join_single), 1):
+            if self._stopping:
+                self._cut_short = True
+                break
+            lr = float(self.optimizer.param_groups[0]["lr"])
+            self._train_batch(number - 1, batch, stages, totals)
+            self.progress.batch(epoch, number, steps)
+        return {**self._named("train", totals.means()), "lr": lr}
+
+    def _train_batch(self, number: int, batch: Batch, stages: Stages, totals: Totals) -> None:
+        if self.callbacks.watches_batches:
+            self.callbacks.tell("on_train_batch_begin", number, {"size": batch.size})
+        with drawing_for(self.seed, self.step):
+            outputs, labels = self._forward(batch, stages)
+            loss = _mean(self.loss.function, outputs, labels)
+            self.optimizer.zero_grad()
+            self.model.zero_grad()
+            loss.backward()
+        self.optimizer.step()
+        self.schedule.after_batch()
+        self.step += 1
+        loss = loss.detach()
+        with no_grad():
+            self._add(totals, loss, outputs.detach(), labels)
+        if self.callbacks.watches_batches:
+            logs = {"loss": float(loss.item()), "size": batch.size}
+            self.callbacks.tell("on_train_batch_end", number, logs)
+
+    def _add(self, totals: Totals, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
+        totals.losses.append((loss, labels.shape[0]))
+        if self.score is not None:
+            totals.scores.append(self.score(outputs, labels))
+
+    def _forward(self, batch: Batch, stages: Stages) -> tuple[Tensor, Tensor]:
+        """Return a batch's outputs and its labels, of fitting shapes, dtypes and device."""
+        outputs = stages(placed(self.model, batch.inputs), batch.samples)
+        labels = batch.labels.to(outputs.device)
+        if self.loss.float_labels or is_floating(labels.dtype):
+            labels = labels.astype(outputs.dtype)
+        else:
+            labels = labels.astype(neurenix.int64)
+        return align(outputs, labels), labels
+
+    def _named(self, part: str, means: tuple[float, float | None]) -> dict[str, float]:
+        loss, metric = means
+        named = {f"{part}_loss": loss}
+        if metric is not None and self.history.metric is not None:
+            named[f"{part}_{self.history.metric}"] = metric
+        return named
+
+    @property
+    def _stopping(self) -> bool:
+        return self.callbacks.stop_requested or bool(getattr(self.model, "stop_training", False))
+
+    def _set_stop_training(self, value: bool) -> None:
+        self.model.stop_training = value
+
+
+def keeps_statistics(model: Module) -> bool:
+    """Whether a BatchNorm trains, which cannot do with a batch of one sample."""
+    return any(module.keeps_batch_statistics and module.training for module in model.modules())
+
+
+def _mean(function: LossFunction, outputs: Tensor, labels: Tensor) -> Tensor:
+    loss = function(outputs, labels)
+    if not isinstance(loss, Tensor):
+        raise TypeError(
+            f"the loss function returned a {type(loss).__name__}; expected a tensor, which "
+            "gradients can flow back from"
+        )
+    return loss if loss.ndim == 0 else loss.mean()
