@@ -11,7 +11,7 @@ from neurenix.nn.module import Module
 class _Ordered(Module):
     """Children named by their position, or by names of their own."""
 
-    def _fill(self, named: Iterable[tuple[str, Any]]) -> None:
+    def _fill(self, named: Iterable[tuple[Any, Any]]) -> None:
         for name, module in named:
             if not isinstance(module, Module):
                 hint = " (its class was given; call it)" if isinstance(module, type) else ""

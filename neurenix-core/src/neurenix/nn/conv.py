@@ -81,14 +81,14 @@ class Conv2d(Module):
         self.dilation = pair(dilation, "dilation", 1)
         self.groups = groups
         self.padding: tuple[int, int] | Literal["same", "valid"]
-        if padding == "same" or padding == "valid":
-            if padding == "same" and self.stride != (1, 1):
-                raise ShapeError(f"padding='same' needs a stride of 1, not {self.stride}")
-            self.padding = padding
-        elif isinstance(padding, str):
-            raise ShapeError(f"padding is a number, a pair, 'same' or 'valid', not {padding!r}")
-        else:
+        if not isinstance(padding, str):
             self.padding = pair(padding, "padding", 0)
+        elif padding not in ("same", "valid"):
+            raise ShapeError(f"padding is a number, a pair, 'same' or 'valid', not {padding!r}")
+        elif padding == "same" and self.stride != (1, 1):
+            raise ShapeError(f"padding='same' needs a stride of 1, not {self.stride}")
+        else:
+            self.padding = padding
         shape = (out_channels, in_channels // groups, *self.kernel_size)
         self.weight = init.empty_parameter(shape, device, dtype)
         if bias:
