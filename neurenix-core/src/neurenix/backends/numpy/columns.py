@@ -61,34 +61,34 @@ class ColumnLayout:
     covers_input: bool
     """Whether every pixel of the input lies in some plane (a stride can step over pixels)."""
 
-    def fill_planes(self, planes: Array, sample: Array) -> None:
-        """Lay ``sample`` (C, H, W) into ``planes`` (phases, C, plane_size), zero elsewhere."""
-        rows = self.plane_rows * self.pitch
-        for plane, phase in zip(planes, self.phases, strict=True):
-            image = plane[:, :rows].reshape(-1, self.plane_rows, self.pitch)
-            image[:, *phase.target] = sample[:, *phase.source]
+    def fill_planes(self, planes: Array, x: Array) -> None:
+        """Lay ``x`` (N, C, H, W) into ``planes`` (phases, N, C, plane_size), zero elsewhere."""
+        for plane, phase in zip(self._images(planes), self.phases, strict=True):
+            plane[..., *phase.target] = x[..., *phase.source]
 
-    def read_planes(self, sample: Array, planes: Array) -> None:
+    def read_planes(self, x: Array, planes: Array) -> None:
         """Inverse of ``fill_planes``; pixels that no plane holds become 0."""
-        rows = self.plane_rows * self.pitch
         if not self.covers_input:
-            sample[...] = 0
-        for plane, phase in zip(planes, self.phases, strict=True):
-            image = plane[:, :rows].reshape(-1, self.plane_rows, self.pitch)
-            sample[:, *phase.source] = image[:, *phase.target]
+            x[...] = 0
+        for plane, phase in zip(self._images(planes), self.phases, strict=True):
+            x[..., *phase.source] = plane[..., *phase.target]
+
+    def _images(self, planes: Array) -> Array:
+        rows = self.plane_rows * self.pitch
+        return planes[..., :rows].reshape(*planes.shape[:-1], self.plane_rows, self.pitch)
 
     def fill_columns(self, columns: Array, planes: Array) -> None:
-        """Copy the run of every tap into ``columns`` (C, taps, run)."""
+        """Copy the run of every tap into ``columns`` (N, C, taps, run)."""
         run = self.run
         for tap, (phase, start) in enumerate(self.taps):
-            columns[:, tap] = planes[phase, :, start : start + run]
+            columns[:, :, tap] = planes[phase, ..., start : start + run]
 
     def add_columns(self, planes: Array, columns: Array) -> None:
         """Adjoint of ``fill_columns``: add the run of every tap to its plane."""
         run = self.run
         for tap, (phase, start) in enumerate(self.taps):
-            plane = planes[phase, :, start : start + run]
-            np.add(plane, columns[:, tap], out=plane)
+            plane = planes[phase, ..., start : start + run]
+            np.add(plane, columns[:, :, tap], out=plane)
 
     def image(self, wide: Array) -> Array:
         """View of the outputs in ``wide`` (..., rows * pitch): (..., out height, out width)."""

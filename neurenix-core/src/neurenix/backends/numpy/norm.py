@@ -19,7 +19,6 @@ _BLOCK_ELEMENTS = 1 << 17  # 512 KiB of float32: half of a common L2 cache
 
 
 @kernel("batch_norm_train", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def batch_norm_train(
     out: tuple[Array, Array, Array, Array],
     x: Array,
@@ -50,7 +49,6 @@ def batch_norm_train(
 
 
 @kernel("batch_norm_inference", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def batch_norm_inference(
     out: Array,
     x: Array,
@@ -77,7 +75,6 @@ def batch_norm_inference(
 
 
 @kernel("batch_norm_backward", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def batch_norm_backward(
     out: tuple[Array, Array, Array],
     grad: Array,
@@ -117,14 +114,12 @@ def batch_norm_backward(
 
 
 @kernel("running_average", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def running_average(out: Array, running: Array, value: Array, *, momentum: float) -> None:
     """``running + momentum * (value - running)``, in place."""
     np.add(running, momentum * (value - running), out=out, casting="unsafe")
 
 
 @kernel("layer_norm", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def layer_norm(
     out: tuple[Array, Array, Array],
     x: Array,
@@ -154,7 +149,6 @@ def layer_norm(
 
 
 @kernel("layer_norm_backward", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def layer_norm_backward(
     out: tuple[Array, Array, Array],
     grad: Array,

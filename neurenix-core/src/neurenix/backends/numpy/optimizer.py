@@ -14,7 +14,6 @@ _BLOCK = 1 << 15
 
 
 @kernel("sgd_step", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def sgd_step(out: Array, param: Array, grad: Array, lr: Array, *, weight_decay: float) -> None:
     """``param -= lr * (grad + weight_decay * param)``."""
     for target, p, g in _blocks(out, param, grad):
@@ -23,7 +22,6 @@ def sgd_step(out: Array, param: Array, grad: Array, lr: Array, *, weight_decay: 
 
 
 @kernel("sgd_momentum_step", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def sgd_momentum_step(
     out: tuple[Array, Array],
     param: Array,
@@ -60,7 +58,6 @@ def sgd_momentum_step(
 
 
 @kernel("adam_step", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def adam_step(
     out: tuple[Array, Array, Array],
     param: Array,

@@ -10,7 +10,6 @@ from neurenix.dtypes import FLOATS, compute_dtype
 
 
 @kernel("softmax", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def softmax(out: Array, x: Array, *, axis: int) -> None:
     """exp(x - max) / sum(exp(x - max)) along an axis."""
     y = _work(out, x)
@@ -20,7 +19,6 @@ def softmax(out: Array, x: Array, *, axis: int) -> None:
 
 
 @kernel("softmax_backward", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def softmax_backward(out_: Array, grad: Array, out: Array, *, axis: int) -> None:
     """``y * (grad - sum(grad * y))`` for ``y = softmax(x)``."""
     work = _work(out_, grad)
@@ -31,7 +29,6 @@ def softmax_backward(out_: Array, grad: Array, out: Array, *, axis: int) -> None
 
 
 @kernel("log_softmax", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def log_softmax(out: Array, x: Array, *, axis: int) -> None:
     """X - max - log(sum(exp(x - max))) along an axis."""
     y = _work(out, x)
@@ -41,7 +38,6 @@ def log_softmax(out: Array, x: Array, *, axis: int) -> None:
 
 
 @kernel("log_softmax_backward", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def log_softmax_backward(out_: Array, grad: Array, out: Array, *, axis: int) -> None:
     """``grad - exp(y) * sum(grad)`` for ``y = log_softmax(x)``."""
     work = _work(out_, grad)
@@ -52,7 +48,6 @@ def log_softmax_backward(out_: Array, grad: Array, out: Array, *, axis: int) -> 
 
 
 @kernel("softmax_cross_entropy", strided=False)
-@np.errstate(all="ignore")
 def softmax_cross_entropy(out: tuple[Array, Array], logits: Array, target: Array) -> None:
     """Negative log-probability of the target class of each sample, and all log-probabilities."""
     loss, log_probs = out
@@ -68,7 +63,6 @@ def softmax_cross_entropy(out: tuple[Array, Array], logits: Array, target: Array
 
 
 @kernel("softmax_cross_entropy_backward", strided=False)
-@np.errstate(all="ignore")
 def softmax_cross_entropy_backward(
     out: Array, grad: Array, logits: Array, log_probs: Array, target: Array
 ) -> None:

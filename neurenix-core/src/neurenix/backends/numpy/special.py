@@ -95,7 +95,6 @@ _BLOCK = 1 << 14
 
 
 @kernel("erf", dtypes=FLOATS, strided=False)
-@np.errstate(all="ignore")
 def erf(out: Array, x: Array) -> None:
     """``2 / sqrt(pi)`` times the integral of ``exp(-t^2)`` from 0 to x."""
     evaluate = _erf_double if x.dtype == np.float64 else _erf_single
