@@ -42,12 +42,13 @@ _KIND = {**dict.fromkeys(FLOATS, 2), **dict.fromkeys(INTS, 1), bool_: 0}
 def as_dtype(dtype: Any) -> DType:
     """Return the canonical dtype for a dtype, its name, or a Python type.
 
-    ``bool``, ``int`` and ``float`` mean ``bool``, ``int64`` and ``float32``.
+    ``bool``, ``int`` and ``float`` mean ``bool``, ``int64`` and ``float32``, the default; so does
+    None.
 
     Raises:
         DTypeError: Neurenix has no such dtype.
     """
-    if dtype is float:
+    if dtype is None or dtype is float:
         return float32
     if dtype is int:
         return int64

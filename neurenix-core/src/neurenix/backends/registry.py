@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from neurenix.backends.device import Device, DeviceLike
+from neurenix.backends.device import Device, DeviceLike, DeviceType
 from neurenix.backends.kernel_table import KernelTable
 from neurenix.backends.protocol import Backend, DeviceInfo
 from neurenix.errors import DeviceError, PluginError
@@ -173,6 +173,11 @@ def _bind(device: Device, backend: Backend, record: BackendRecord) -> Device:
             device.empty = backend.allocator(device.index)
             device.backend = backend
     return device
+
+
+def cpu_device() -> Device:
+    """Return the preferred device on the host's processor."""
+    return resolve(DeviceType.CPU)
 
 
 @cache

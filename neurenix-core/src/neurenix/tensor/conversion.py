@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neurenix.backends.device import Device, DeviceType
-from neurenix.backends.registry import host_device, resolve
+from neurenix.backends.registry import cpu_device, resolve
 from neurenix.dtypes import Scalar, as_dtype, bool_, float32, float64, int64
 from neurenix.errors import AutogradError, ShapeError
 from neurenix.ops import dispatch, movement, tape
@@ -95,7 +95,7 @@ class Conversion:
     def cpu(self: Any) -> Tensor:
         """Return the tensor on the host."""
         tensor: Tensor = self
-        return tensor if tensor.device is host_device() else tensor.to(DeviceType.CPU)
+        return tensor.to(cpu_device())
 
     def copy_(self: Any, source: Any) -> Tensor:
         """Write another tensor's values, broadcast and cast, and return this tensor.
