@@ -88,7 +88,13 @@ def test_resize_gives_the_size(
     height: int, width: int, size: Any, expected: tuple[int, int]
 ) -> None:
     assert Resize(size)(ramp(height, width)).shape[1:] == expected
-    assert Resize(size)(np.zeros((height, width, 3), np.uint8)).shape[:2] == expected
+
+
+def test_resize_of_photos_gives_the_same_size() -> None:
+    pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    photo = np.zeros((375, 500, 3), np.uint8)
+    assert Resize(256)(photo).shape == (256, 341, 3)
+    assert Resize((7, 9))(photo).shape == (7, 9, 3)
 
 
 def test_resize_of_floats_by_hand() -> None:
