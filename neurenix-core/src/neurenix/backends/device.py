@@ -39,13 +39,6 @@ class Device:
 
     A device of one name is one object: compare with ``is`` or ``==`` as you like. Naming a
     device opens nothing; the first tensor on it does.
-
-    Args:
-        name: ``"cuda"``, ``"cuda:1"``, ``"cpu@neurenix-core"``, a `DeviceType`, or a `Device`.
-        index: The device's index, unless the name has one.
-
-    Raises:
-        DeviceError: The name is malformed.
     """
 
     __slots__ = ("backend", "distribution", "empty", "index", "kernels", "type")
@@ -60,7 +53,15 @@ class Device:
     empty: Callable[..., Any]
 
     def __new__(cls, name: DeviceLike, index: int | None = None) -> Device:
-        """Return the one device of a name."""
+        """Return the one device of a name.
+
+        Args:
+            name: ``"cuda"``, ``"cuda:1"``, ``"cpu@neurenix-core"``, a `DeviceType`, or a `Device`.
+            index: The device's index, unless the name has one.
+
+        Raises:
+            DeviceError: The name is malformed.
+        """
         if isinstance(name, Device):
             if index is None or index == name.index:
                 return name

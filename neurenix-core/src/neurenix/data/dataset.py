@@ -27,7 +27,7 @@ class Dataset:
         TypeError: ``data`` or ``labels`` cannot be counted or indexed.
         ValueError: There is another number of labels than of samples.
 
-    Example:
+    Examples:
         >>> from neurenix.data import Dataset
         >>> dataset = Dataset([[1.0, 2.0], [3.0, 4.0]], labels=[0, 1])
         >>> dataset[1]

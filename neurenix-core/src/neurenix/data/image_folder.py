@@ -49,7 +49,7 @@ class ImageFolder(Dataset):
             is not among ``classes``, or the folders look like the parts of a divided collection
             (``train`` and ``val``) and not like classes.
 
-    Example:
+    Examples:
         >>> from neurenix.data import ImageFolder
         >>> train = ImageFolder("photos/train")  # doctest: +SKIP
         >>> val = ImageFolder("photos/val", classes=train.classes)  # doctest: +SKIP

@@ -46,7 +46,7 @@ class DataLoader:
         An error in the dataset is raised where its batch is due, with its own type. Its note says
         which sample it was, and its attribute ``sample_index`` holds the number.
 
-    Example:
+    Examples:
         >>> from neurenix.data import DataLoader, Dataset
         >>> loader = DataLoader(Dataset([[1.0], [2.0], [3.0]], labels=[0, 1, 0]), batch_size=2)
         >>> [labels.tolist() for inputs, labels in loader]

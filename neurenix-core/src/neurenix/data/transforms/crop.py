@@ -27,7 +27,8 @@ class CenterCrop(Transform):
         size: Height and width, or one number for both.
 
     Shape:
-        (H, W[, C]) -> (size[0], size[1][, C]); (..., C, H, W) -> (..., C, size[0], size[1]).
+        ``(H, W[, C])`` -> ``(size[0], size[1][, C])``;
+        ``(..., C, H, W)`` -> ``(..., C, size[0], size[1])``.
     """
 
     size: tuple[int, int]
@@ -64,7 +65,8 @@ class RandomCrop(Transform):
         padding_mode: ``"constant"``, ``"edge"``, ``"reflect"`` or ``"symmetric"``.
 
     Shape:
-        (H, W[, C]) -> (size[0], size[1][, C]); (..., C, H, W) -> (..., C, size[0], size[1]).
+        ``(H, W[, C])`` -> ``(size[0], size[1][, C])``;
+        ``(..., C, H, W)`` -> ``(..., C, size[0], size[1])``.
 
     Raises:
         ValueError: The image, with its padding, is smaller than the size.
@@ -142,7 +144,8 @@ class RandomResizedCrop(Transform):
         interpolation: ``"bilinear"``, ``"bicubic"`` or ``"nearest"``.
 
     Shape:
-        (H, W[, C]) -> (size[0], size[1][, C]); (..., C, H, W) -> (..., C, size[0], size[1]).
+        ``(H, W[, C])`` -> ``(size[0], size[1][, C])``;
+        ``(..., C, H, W)`` -> ``(..., C, size[0], size[1])``.
 
     Reference:
         Szegedy et al., "Going Deeper with Convolutions", 2015.

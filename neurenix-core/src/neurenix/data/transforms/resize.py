@@ -34,7 +34,7 @@ class Resize(Transform):
         interpolation: ``"bilinear"``, ``"bicubic"`` or ``"nearest"``.
 
     Shape:
-        (H, W[, C]) -> (H', W'[, C]); (..., C, H, W) -> (..., C, H', W').
+        ``(H, W[, C])`` -> ``(H', W'[, C])``; ``(..., C, H, W)`` -> ``(..., C, H', W')``.
     """
 
     size: int | tuple[int, int]

@@ -22,7 +22,7 @@ class ToTensor(Transform):
     Floating arrays and tensors keep their layout and their values, in float32.
 
     Shape:
-        (H, W[, C]) of bytes -> (C, H, W); (..., C, H, W) -> (..., C, H, W).
+        ``(H, W[, C])`` of bytes -> ``(C, H, W)``; ``(..., C, H, W)`` -> ``(..., C, H, W)``.
 
     Raises:
         ValueError: A floating array looks like (H, W, C).
