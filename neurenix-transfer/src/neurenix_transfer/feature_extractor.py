@@ -144,7 +144,7 @@ def get_model_feature_extractor(
     Raises:
         UnknownLayerError: The name matches no layer, or several.
 
-    Example:
+    Examples:
         >>> import neurenix
         >>> from neurenix import nn
         >>> from neurenix.transfer.utils import get_model_feature_extractor

@@ -39,7 +39,7 @@ def get_layer_outputs(
         UnknownLayerError: A name matches no layer.
         LayerNotRunError: A layer did not run.
 
-    Example:
+    Examples:
         >>> import neurenix
         >>> from neurenix import nn
         >>> from neurenix.transfer.utils import get_layer_outputs
