@@ -74,6 +74,15 @@ def test_a_shared_base_is_shared_by_reference_and_warned_of(convnet):
         second = TransferModel(convnet, nn.Linear(6, 3))
     assert first.get_base_model() is second.get_base_model()
     assert first.base_is_frozen  # the last constructor's freezing wins
+    with pytest.warns(UserWarning, match="base of another"):
+        TransferModel(convnet, nn.Linear(6, 4), freeze_base=False)
+    assert all(p.requires_grad for p in convnet.parameters())
+
+
+def test_an_unshared_base_that_is_not_to_be_frozen_stays_as_it_is(convnet):
+    convnet.conv1.requires_grad_(False)
+    TransferModel(convnet, nn.Linear(6, 2), freeze_base=False)
+    assert not convnet.conv1.weight.requires_grad
 
 
 def test_a_base_whose_first_model_is_gone_is_not_warned_of(convnet):

@@ -19,7 +19,11 @@ from markdown_blocks import Block, python_blocks
 import neurenix
 from neurenix import nn, optim
 
-pytestmark = pytest.mark.slow  # the tutorials train ResNet-18 on pictures of full size
+pytestmark = [
+    pytest.mark.slow,  # the tutorials train ResNet-18 on pictures of full size
+    # One block joins one base twice, which is warned of, as it should be.
+    pytest.mark.filterwarnings("default:this ResNet is the base of another TransferModel"),
+]
 
 
 def small_model() -> nn.Module:

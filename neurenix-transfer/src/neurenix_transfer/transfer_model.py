@@ -48,7 +48,7 @@ class TransferModel(Module):
     Shape:
         Input: what the base takes. Output: what the new layers give.
 
-    Example:
+    Examples:
         >>> from neurenix import nn
         >>> from neurenix.transfer import TransferModel
         >>> base = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -78,7 +78,8 @@ class TransferModel(Module):
         self._join: Join = plan_join(base_model, new_layers)
         if freeze_base and fine_tune_layers is not None:
             select_layers(base_model, fine_tune_layers)  # raises before anything is frozen
-        if any(isinstance(each, TransferModel) for each in parents(base_model)):
+        shared = any(isinstance(each, TransferModel) for each in parents(base_model))
+        if shared:
             warnings.warn(
                 f"this {type(base_model).__name__} is the base of another TransferModel too. They "
                 "share its weights, and what is frozen now is so in both; clone() gives a model "
@@ -92,7 +93,9 @@ class TransferModel(Module):
             freeze_layers(base_model, None)
             if fine_tune_layers is not None:
                 self.unfreeze_layers(fine_tune_layers)
-        elif fine_tune_layers is not None:
+        elif shared:  # what another model froze
+            unfreeze_layers(base_model)
+        if not freeze_base and fine_tune_layers is not None:
             warnings.warn(
                 "fine_tune_layers is only used if freeze_base is true: the whole base is trained.",
                 stacklevel=2,
