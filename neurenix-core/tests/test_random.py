@@ -98,3 +98,15 @@ def test_known_answers_do_not_change_between_versions() -> None:
 
 KNOWN_INTEGERS = [869, 310, 150, 992, 520, 106]
 KNOWN_UNIFORM = [0.9013317227363586, 0.9628047943115234, 0.7015239000320435]
+
+
+def test_numpy_integers_seed_and_fork_like_pythons() -> None:
+    for seed, key in [(5, 7), (-5, 7)]:
+        plain = nx.Generator(seed).fork(key, "augment")
+        assert nx.Generator(np.int64(seed)).fork(np.int64(key), "augment").get_state() == (
+            plain.get_state()
+        )
+    with pytest.raises(TypeError):
+        nx.Generator(1.5)
+    with pytest.raises(TypeError):
+        nx.Generator(1).fork(0.5)

@@ -36,6 +36,7 @@ INTS = (int64, int32, int16, int8, uint8)
 ALL = (*FLOATS, *INTS, bool_)
 
 _BY_NAME = {dtype.name: dtype for dtype in ALL}
+_RANGES = {dtype: (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)) for dtype in INTS}
 _KIND = {**dict.fromkeys(FLOATS, 2), **dict.fromkeys(INTS, 1), bool_: 0}
 
 
@@ -98,6 +99,19 @@ def scalar_dtype(value: Scalar, like: DType) -> DType:
     if isinstance(value, int) and not isinstance(value, bool) and _KIND[like] < 1:
         return int64
     return like
+
+
+def check_fits(value: Scalar, dtype: DType) -> None:
+    """Check that an integer dtype holds an integer.
+
+    Raises:
+        DTypeError: It does not; nothing wraps around unseen.
+    """
+    low, high = _RANGES.get(dtype, (value, value))
+    if isinstance(value, int) and not low <= value <= high:
+        raise DTypeError(
+            f"{value} does not fit {dtype}, which holds {low} to {high}; use a wider dtype"
+        )
 
 
 def compute_dtype(dtype: DType) -> DType:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
+from functools import partial
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurenix.backends.device import DeviceLike
 from neurenix.backends.registry import resolve
-from neurenix.dtypes import as_dtype, float32, int64
+from neurenix.dtypes import as_dtype, bfloat16, float16, float32, int64
 from neurenix.errors import ShapeError, TraceError
 from neurenix.ops import dispatch
 from neurenix.ops import random as ops
@@ -40,8 +42,8 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start over with a seed, and return the generator."""
-        self._key = (seed & _MASK, (seed >> 32) & _MASK)
-        self._draws = 0
+        seed = index(seed)
+        self.set_state((seed & _MASK, (seed >> 32) & _MASK, 0))
         return self
 
     def fork(self, *keys: int | str) -> Generator:
@@ -49,17 +51,21 @@ class Generator:
 
         The same keys give the same stream, however much was drawn from this one.
         """
-        text = repr((self._key, keys)).encode()
+        # Plain numbers, since repr writes NumPy's in another way.
+        plain = tuple(key if isinstance(key, str) else index(key) for key in keys)
+        text = repr((self._key, plain)).encode()
         return Generator(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
 
     def get_state(self) -> tuple[int, int, int]:
         """Return the state: two words of key, and the number of draws."""
-        return (*self._key, self._draws)
+        with self._lock:
+            return (*self._key, self._draws)
 
     def set_state(self, state: tuple[int, int, int]) -> None:
         """Go on from a state that `get_state` gave."""
         low, high, draws = state
-        self._key, self._draws = (int(low), int(high)), int(draws)
+        with self._lock:
+            self._key, self._draws = (int(low), int(high)), int(draws)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Generator:
         twin = Generator()
@@ -75,9 +81,10 @@ class Generator:
                 "trace in eval mode, or pass the key as an input"
             )
         with self._lock:
+            low, high = self._key
             draw = self._draws
             self._draws += 1
-        words = np.array([*self._key, draw & _MASK], dtype=np.uint32).view(np.int32)
+        words = np.array([low, high, draw & _MASK], dtype=np.uint32).view(np.int32)
         buffer = device.backend.from_host(words, device.index)
         return dispatch.make(buffer, words.dtype, (3,), device)
 
@@ -117,7 +124,10 @@ def rand(
     generator: Generator | None = None,
 ) -> Tensor:
     """Return numbers evenly distributed in [0, 1)."""
-    return _draw(ops.uniform, shape, dtype, device, requires_grad, generator)
+    # As many binary digits as the dtype has: with more, the largest would be rounded to 1.
+    digits = {float16: 11, bfloat16: 8}.get(as_dtype(dtype), 24)
+    make = partial(ops.uniform, digits=digits)
+    return _draw(make, shape, dtype, device, requires_grad, generator)
 
 
 def randn(

@@ -9,7 +9,7 @@ from neurenix.errors import AutogradError
 from neurenix.ops.creation import ones_like
 from neurenix.ops.mode import mode
 from neurenix.ops.shapes import sum_to
-from neurenix.ops.tape import Edge, Node
+from neurenix.ops.tape import Edge, Hook, Node
 
 if TYPE_CHECKING:
     from neurenix.ops.op import Rule
@@ -23,8 +23,9 @@ def backward(tensor: Tensor, grad: Tensor | None = None, retain_graph: bool = Fa
     walk = _Walk([tensor], [grad], targets=None)
     walk.run(retain_graph, create_graph=False)
     for leaf, gradient in walk.leaves():
-        gradient = _call_hooks(getattr(leaf, "_hooks", ()), gradient)
-        leaf.grad = gradient if leaf.grad is None else (leaf.grad + gradient).detach()
+        gradient = walk.call_hooks(getattr(leaf, "_hooks", None), gradient)
+        held = leaf.grad
+        leaf.grad = walk.owned(gradient) if held is None else (held + gradient).detach()
 
 
 def grad(
@@ -86,6 +87,7 @@ class _Walk:
         self.gradients: dict[Key, Tensor] = {}
         self.leaf_by_id: dict[int, Tensor] = {}
         self.kept: dict[Key, Tensor] = {}
+        self.shared: set[int] = set()  # ids of buffers that somebody may hold
         self.targets = None if targets is None else {_key(_edge_of(t)) for t in targets}
         roots = []
         for output, seed in zip(outputs, seeds, strict=True):
@@ -95,7 +97,9 @@ class _Walk:
                     "has requires_grad=True, or it was computed under no_grad()"
                 )
             edge = _edge_of(output)
-            self._add(edge, _seed(output, seed))
+            start = _seed(output, seed)
+            self.shared.add(id(start.buffer))
+            self._add(edge, start)
             if isinstance(edge[0], Node):
                 roots.append(edge[0])
         self.nodes = self._reachable(roots)
@@ -147,7 +151,7 @@ class _Walk:
         if gradient is None:
             return
         if node.hooks is not None:
-            gradient = _call_hooks(node.hooks.get(0, ()), gradient)
+            gradient = self.call_hooks(node.hooks.get(0), gradient)
         if self.targets is not None and (id(node), 0) in self.targets:
             self.kept[id(node), 0] = gradient
         for rule in node.rules:
@@ -177,7 +181,31 @@ class _Walk:
     def gradient_of(self, tensor: Tensor) -> Tensor | None:
         """Return what a target gathered."""
         key = _key(_edge_of(tensor))
-        return self.kept.get(key, self.gradients.get(key))
+        gradient = self.kept.get(key, self.gradients.get(key))
+        if gradient is None or tensor._node is not None:
+            return gradient  # the hooks of a node have run when it was visited
+        return self.call_hooks(getattr(tensor, "_hooks", None), gradient)
+
+    def call_hooks(self, hooks: list[Hook] | None, gradient: Tensor) -> Tensor:
+        """Return the gradient as the hooks leave it."""
+        if not hooks:
+            return gradient
+        for hook in list(hooks):
+            self.shared.add(id(gradient.buffer))
+            changed = hook(gradient)
+            gradient = gradient if changed is None else changed
+        self.shared.add(id(gradient.buffer))
+        return gradient
+
+    def owned(self, gradient: Tensor) -> Tensor:
+        """Return a gradient as dense memory that a leaf alone holds, and so may be written.
+
+        Rules may hand one gradient to several inputs, or a view of what came in.
+        """
+        if id(gradient.buffer) in self.shared or not gradient.is_contiguous():
+            return gradient.detach().clone()
+        self.shared.add(id(gradient.buffer))
+        return gradient
 
 
 def _edge_of(tensor: Tensor) -> tuple[Node | Tensor, int]:
@@ -224,11 +252,3 @@ def _fit(gradient: Tensor, described: Any) -> Tensor:
 def _broadcasts(small: tuple[int, ...], large: tuple[int, ...]) -> bool:
     lead = len(large) - len(small)
     return lead >= 0 and all(a in (1, b) for a, b in zip(small, large[lead:], strict=True))
-
-
-def _call_hooks(hooks: Iterable[Any], gradient: Tensor) -> Tensor:
-    for hook in list(hooks):
-        changed = hook(gradient)
-        if changed is not None:
-            gradient = changed
-    return gradient

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neurenix.backends.device import DeviceLike
 from neurenix.backends.registry import resolve
-from neurenix.dtypes import DType, Scalar, as_dtype, float32, int64
+from neurenix.dtypes import (
+    DType,
+    Scalar,
+    as_dtype,
+    check_fits,
+    compute_dtype,
+    float32,
+    float_dtype,
+    int64,
+)
 from neurenix.errors import ShapeError
 from neurenix.ops import dispatch
 from neurenix.ops.op import Shape, TensorMeta, primitive
@@ -57,8 +67,13 @@ def full(
     device: DeviceLike | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Return a tensor filled with a value; the dtype follows the value's kind."""
+    """Return a tensor filled with a value; the dtype follows the value's kind.
+
+    Raises:
+        DTypeError: The value is an integer that the dtype does not hold.
+    """
     chosen = as_dtype(dtype) if dtype is not None else as_dtype(type(fill_value))
+    check_fits(fill_value, chosen)
     out = dispatch.create(
         fill, resolve(device), shape=as_shape(shape), value=fill_value, dtype=chosen
     )
@@ -101,6 +116,7 @@ def empty(
 def full_like(x: Tensor, fill_value: Scalar, dtype: Any = None) -> Tensor:
     """Return a filled tensor of another's shape, device and, unless given, dtype."""
     chosen = x.dtype if dtype is None else as_dtype(dtype)
+    check_fits(fill_value, chosen)
     return dispatch.create(fill, x.device, shape=x.shape, value=fill_value, dtype=chosen)
 
 
@@ -134,10 +150,12 @@ def arange(
         start, stop = 0, start
     if step == 0:
         raise ShapeError("arange needs a step other than 0")
-    if dtype is None:
-        integers = all(isinstance(v, int) for v in (start, stop, step))
-        dtype = int64 if integers else float32
-    size = max(0, math.ceil((stop - start) / step))
+    if all(isinstance(v, Integral) for v in (start, stop, step)):
+        start, stop, step = int(start), int(stop), int(step)
+        dtype, size = int64 if dtype is None else dtype, len(range(start, stop, step))
+    else:
+        dtype, size = float32 if dtype is None else dtype, math.ceil((stop - start) / step)
+    size = max(0, size)
     return dispatch.create(
         iota, resolve(device), size=size, start=start, step=step, dtype=as_dtype(dtype)
     )
@@ -154,10 +172,11 @@ def linspace(
     if num < 0:
         raise ShapeError(f"linspace needs a count of at least 0, got {num}")
     chosen = as_dtype(dtype)
-    steps = dispatch.create(iota, resolve(device), size=num, start=0, step=1, dtype=chosen)
+    wide = float_dtype(compute_dtype(chosen))
+    steps = dispatch.create(iota, resolve(device), size=num, start=0, step=1, dtype=wide)
     fraction = steps / float(max(num - 1, 1))
     # Weighting both ends makes the last value exactly `stop`.
-    return (1.0 - fraction) * start + fraction * stop
+    return ((1.0 - fraction) * start + fraction * stop).astype(chosen)
 
 
 def eye(

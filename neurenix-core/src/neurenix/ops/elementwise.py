@@ -57,7 +57,7 @@ class Binary(Op):
         b: Any = y
         try:
             dtype = a.dtype
-            followed = a._requires_grad or b._requires_grad
+            followed = a._requires_grad | b._requires_grad  # asks both, not the first alone
             alike = b.dtype is dtype
         except AttributeError:  # a Python scalar, or no operand at all
             return self(*operands(x, y))

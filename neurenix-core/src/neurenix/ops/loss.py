@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from neurenix.dtypes import float_dtype, is_floating, result_dtype
+from neurenix.dtypes import float_dtype, int32, int64, is_floating, result_dtype
 from neurenix.errors import ShapeError
 from neurenix.ops import elementwise as ew
 from neurenix.ops.activation import sigmoid
@@ -90,6 +90,12 @@ def _classes_last(name: str, x: Tensor) -> Tensor:
     return reshape(x, (x.size // max(x.shape[-1], 1), x.shape[-1]))
 
 
+def _class_indices(target: Tensor) -> Tensor:
+    """Return class indices in one row, in a dtype that gather takes."""
+    flat = reshape(target, (target.size,))
+    return flat if flat.dtype == int32 else flat.astype(int64)
+
+
 def _check_classes(name: str, scores: Tensor, target: Tensor, weight: Tensor | None) -> None:
     shape = (*scores.shape[:1], *scores.shape[2:]) if scores.ndim > 1 else ()
     if not is_floating(target.dtype) and target.shape != shape:
@@ -142,7 +148,7 @@ def cross_entropy(
     if is_floating(target.dtype):
         losses = _soft(rows, _classes_last("cross_entropy", target), weight, label_smoothing)
         return _reduce(reshape(losses, shape), reduction)
-    classes = reshape(target, (target.size,))
+    classes = _class_indices(target)
     if label_smoothing == 0.0:
         losses = _softmax_cross_entropy(rows, classes)
         if weight is not None:
@@ -197,7 +203,7 @@ def nll_loss(
     """
     _check_classes("nll_loss", log_probs, target, weight)
     shape = target.shape
-    classes = reshape(target, (target.size,))
+    classes = _class_indices(target)
     losses = -_pick(_classes_last("nll_loss", log_probs), classes)
     if weight is not None:
         losses = losses * take(weight, classes)
@@ -212,7 +218,11 @@ softplus = Unary("softplus", meta=same_float, doc="Return log(1 + exp(x)).")
 @softplus.decompose
 def _(x: Tensor) -> Tensor:
     # Of the two equal forms, the one whose exponential does not overflow.
-    return ew.maximum(x, 0.0) + ew.log(1.0 + ew.exp(-ew.abs(x)))
+    small = ew.exp(-ew.abs(x))
+    total = 1.0 + small
+    # log(1 + small), with what is lost in the sum made good by a quotient that lost the same.
+    tail = ew.where(total == 1.0, small, ew.log(total) * small / (total - 1.0))
+    return ew.maximum(x, 0.0) + tail
 
 
 softplus.vjp("x")(lambda grad, x: grad * sigmoid(x))

@@ -37,10 +37,10 @@ random_bits = primitive(
 )
 
 
-def uniform(key: Tensor, shape: Shape) -> Tensor:
-    """Return float32 numbers in [0, 1), multiples of 2^-24."""
-    bits = random_bits(key, shape=shape)
-    return ew.bitwise_and(ew.shift_right(bits, 8), 0xFFFFFF).float() * 2.0**-24
+def uniform(key: Tensor, shape: Shape, digits: int = 24) -> Tensor:
+    """Return float32 numbers in [0, 1), multiples of 2^-digits."""
+    bits = ew.shift_right(random_bits(key, shape=shape), 32 - digits)
+    return ew.bitwise_and(bits, 2**digits - 1).float() * 2.0**-digits
 
 
 def normal(key: Tensor, shape: Shape) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from neurenix.dtypes import bool_, float_dtype, int64, is_floating
+from neurenix.dtypes import bool_, compute_dtype, float_dtype, int64, is_floating
 from neurenix.errors import ShapeError
 from neurenix.ops import elementwise as ew
 from neurenix.ops.creation import full_like
@@ -156,7 +156,9 @@ def mean(x: Tensor, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
     """Return the mean over axes, in a floating dtype; NaN over nothing."""
     axes = normalize_axes(axis, x.ndim)
     count = element_count(tuple(x.shape[a] for a in axes))
-    return sum(x.astype(float_dtype(x.dtype)), axes, keepdims) / float(count)
+    dtype = float_dtype(x.dtype)
+    # A sum of many 16-bit floats may be too large for them, and so may their count.
+    return (sum(x.astype(compute_dtype(dtype)), axes, keepdims) / float(count)).astype(dtype)
 
 
 def var(
@@ -170,8 +172,13 @@ def var(
         correction: Subtracted from the count in the divisor; 1 for the unbiased estimate.
         keepdims: Leave the axes with size 1.
     """
+    return _variance(x, axis, correction, keepdims).astype(float_dtype(x.dtype))
+
+
+def _variance(x: Tensor, axis: AxisLike, correction: float, keepdims: bool) -> Tensor:
+    """Return the variance in the dtype to compute in: 16-bit floats may not hold a square."""
     axes = normalize_axes(axis, x.ndim)
-    x = x.astype(float_dtype(x.dtype))
+    x = x.astype(compute_dtype(float_dtype(x.dtype)))
     centered = x - mean(x, axes, keepdims=True)
     count = element_count(tuple(x.shape[a] for a in axes)) - correction
     return sum(centered * centered, axes, keepdims) / float(count)
@@ -181,7 +188,11 @@ def std(
     x: Tensor, axis: AxisLike = None, correction: float = 0.0, keepdims: bool = False
 ) -> Tensor:
     """Return the standard deviation over axes; see `var`."""
-    return ew.sqrt(var(x, axis, correction, keepdims))
+    variance = _variance(x, axis, correction, keepdims)
+    # Of equal values the root has an infinite slope; like everywhere, theirs is taken as 0.
+    flat = variance == 0
+    root = ew.where(flat, 0.0, ew.sqrt(ew.where(flat, 1.0, variance)))
+    return root.astype(float_dtype(x.dtype))
 
 
 def logsumexp(x: Tensor, axis: AxisLike = None, keepdims: bool = False) -> Tensor:

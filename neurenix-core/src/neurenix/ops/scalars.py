@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from neurenix.dtypes import DType, Scalar, promote, scalar_dtype
+from neurenix.dtypes import DType, Scalar, check_fits, promote, scalar_dtype
 from neurenix.errors import DTypeError
 from neurenix.ops import dispatch
 
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 TensorLike: TypeAlias = "Tensor | bool | int | float"
 
+_NUMPY_SCALARS = (np.number, np.bool_)
 _CACHE_LIMIT = 512
 _constants: dict[tuple[Any, ...], Tensor] = {}
 
 
 def constant(value: Scalar, dtype: DType, device: Device) -> Tensor:
-    """Return a 0-d tensor of a value. It may be shared: nobody may write to it."""
+    """Return a 0-d tensor of a value. It may be shared: nobody may write to it.
+
+    Raises:
+        DTypeError: It is an integer that the dtype does not hold.
+    """
     # 0.0 and -0.0 are equal keys but different values, and NaN equals nothing.
     cacheable = value != 0 or math.copysign(1.0, value) > 0
     key = (value, dtype, device)
@@ -31,8 +36,12 @@ def constant(value: Scalar, dtype: DType, device: Device) -> Tensor:
         if found is not None:
             return found
     assert device.backend is not None
+    check_fits(value, dtype)
     with np.errstate(all="ignore"):
-        array = np.asarray(value).astype(dtype)
+        try:
+            array = np.asarray(value).astype(dtype)
+        except OverflowError:  # an integer beyond every float
+            array = np.asarray(math.inf if value > 0 else -math.inf).astype(dtype)
     tensor = dispatch.make(device.backend.from_host(array, device.index), dtype, (), device)
     if cacheable and value == value:
         if len(_constants) >= _CACHE_LIMIT:
@@ -41,8 +50,8 @@ def constant(value: Scalar, dtype: DType, device: Device) -> Tensor:
     return tensor
 
 
-def operands(x: TensorLike, y: TensorLike) -> tuple[Tensor, Tensor]:
-    """Return two operands as tensors of one dtype.
+def operands(x: TensorLike | np.generic, y: TensorLike | np.generic) -> tuple[Tensor, Tensor]:
+    """Return two operands as tensors of one dtype; NumPy's numbers count as Python's.
 
     Raises:
         DTypeError: Neither is a tensor, or one is something else.
@@ -51,10 +60,14 @@ def operands(x: TensorLike, y: TensorLike) -> tuple[Tensor, Tensor]:
         tensor = _tensor(y)
         dtype = scalar_dtype(x, tensor.dtype)
         return constant(x, dtype, tensor.device), tensor.astype(dtype)
+    if isinstance(x, _NUMPY_SCALARS):
+        return operands(x.item(), y)
     tensor = _tensor(x)
     if isinstance(y, (bool, int, float)):
         dtype = scalar_dtype(y, tensor.dtype)
         return tensor.astype(dtype), constant(y, dtype, tensor.device)
+    if isinstance(y, _NUMPY_SCALARS):
+        return operands(x, y.item())
     other = _tensor(y)
     if tensor.dtype == other.dtype:
         return tensor, other

@@ -61,12 +61,14 @@ def sort(x: Tensor, axis: int = -1, descending: bool = False) -> tuple[Tensor, T
     Equal elements keep their order. NaN counts as larger than any number.
 
     Args:
-        x: A tensor of at least one axis.
+        x: A tensor.
         axis: The axis to sort along.
         descending: From the largest to the smallest.
     """
-    values, indices = _sort.all(x, axis=normalize_axis(axis, x.ndim), descending=descending)
-    return values, indices
+    rows = reshape(x, (1,)) if x.ndim == 0 else x
+    axis = normalize_axis(axis, rows.ndim)
+    values, indices = _sort.all(rows, axis=axis, descending=descending)
+    return reshape(values, x.shape), reshape(indices, x.shape)
 
 
 def argsort(x: Tensor, axis: int = -1, descending: bool = False) -> Tensor:

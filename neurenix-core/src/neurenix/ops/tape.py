@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from neurenix.dtypes import is_floating
 from neurenix.errors import AutogradError
 
 if TYPE_CHECKING:
@@ -57,12 +58,12 @@ class Saved:
 
     def unpack(self, node: Node) -> Tensor:
         """Return the value as it was, connected to the tape."""
-        if self.version.value != self.count:
+        # A tensor that was moved in place has another buffer, and another version.
+        if self.version.value != self.count or self.tensor._version is not self.version:
             raise AutogradError(
                 f"a tensor of shape {self.tensor.shape} that {node.op.name!r} needs for its "
-                "gradient was changed in place after the op ran "
-                f"(version {self.version.value}, expected {self.count}). Write to a clone() of "
-                "it, or write before it is used"
+                "gradient was changed in place after the op ran. Write to a clone() of it, or "
+                "write before it is used"
             )
         if self.output is None:
             return self.tensor
@@ -96,7 +97,6 @@ class Node:
         "edges",
         "hooks",
         "op",
-        "outputs",
         "rules",
         "saved",
         "sequence",
@@ -116,7 +116,6 @@ class Node:
         self.hooks: dict[int, list[Hook]] | None = None
         self.edges: tuple[Edge, ...] = tuple(_edge(x) for x in inputs)
         self.shapes = [None if x is None else (x.shape, x.dtype) for x in inputs]
-        self.outputs = [(out.shape, out.dtype, out.device) for out in outputs]
         self.rules = [rule for rule in op.rules if self._wanted(rule)]
         self.saved: dict[tuple[str, int], Saved | None] | None = {}
         for rule in self.rules:
@@ -183,5 +182,6 @@ def record(
     attrs: dict[str, Any],
     outputs: tuple[Tensor, ...],
 ) -> None:
-    """Write an op on the tape; its first output then requires a gradient."""
-    outputs[0]._connect(Node(op, inputs, attrs, outputs), 0)
+    """Write an op on the tape; its first output then requires a gradient, unless of integers."""
+    if is_floating(outputs[0].dtype):
+        outputs[0]._connect(Node(op, inputs, attrs, outputs), 0)

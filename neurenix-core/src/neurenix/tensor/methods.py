@@ -133,16 +133,26 @@ class Methods:
         return reduce.std(self, axis if dim is None else dim, correction, keepdims or keepdim)
 
     def any(
-        self: Any, axis: AxisLike = None, keepdims: bool = False, *, dim: AxisLike = None
+        self: Any,
+        axis: AxisLike = None,
+        keepdims: bool = False,
+        *,
+        dim: AxisLike = None,
+        keepdim: bool = False,
     ) -> Tensor:
         """Return where an element is not zero."""
-        return reduce.any(self, axis if dim is None else dim, keepdims)
+        return reduce.any(self, axis if dim is None else dim, keepdims or keepdim)
 
     def all(
-        self: Any, axis: AxisLike = None, keepdims: bool = False, *, dim: AxisLike = None
+        self: Any,
+        axis: AxisLike = None,
+        keepdims: bool = False,
+        *,
+        dim: AxisLike = None,
+        keepdim: bool = False,
     ) -> Tensor:
         """Return where no element is zero."""
-        return reduce.all(self, axis if dim is None else dim, keepdims)
+        return reduce.all(self, axis if dim is None else dim, keepdims or keepdim)
 
     # Shape --------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from neurenix.backends.device import Device, DeviceLike
 from neurenix.backends.registry import host_device, resolve
-from neurenix.dtypes import DType, as_dtype, float32, float64, is_floating
+from neurenix.dtypes import DType, as_dtype, check_fits, float32, float64, int64, is_floating
 from neurenix.errors import AutogradError, DTypeError, ShapeError, TraceError
 from neurenix.ops import dispatch, tape
 from neurenix.ops import elementwise as ew
@@ -431,6 +430,11 @@ class Tensor(Methods, Conversion, Creators):
     def __xor__(self, other: TensorLike) -> Tensor:
         return ew.bitwise_xor(self, other)
 
+    # These three do not care for the order.
+    __rand__ = __and__
+    __ror__ = __or__
+    __rxor__ = __xor__
+
     def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
         if other is None or isinstance(other, str):
             return NotImplemented
@@ -482,26 +486,40 @@ def _as_array(data: Any, dtype: DType | None) -> Array:
         data = [x.numpy() if isinstance(x, Tensor) else x for x in data]
         own = True
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            array = np.asarray(data)
+        array = np.asarray(data)
     except ValueError as error:
         raise ShapeError(
             f"nested lists must have equal lengths at each level to form a tensor: {error}"
         ) from None
-    if dtype is None and not own and array.dtype == float64:
-        dtype = float32
+    if not own:
+        _check_numbers(array, data)
+        if dtype is None and array.dtype == float64:
+            dtype = float32
+        elif dtype is None and array.dtype.name in ("uint64", "object"):
+            dtype = int64
+        if dtype is not None and array.dtype.kind in "iuO" and array.size:
+            check_fits(int(array.min()), dtype)
+            check_fits(int(array.max()), dtype)
     if dtype is not None and array.dtype != dtype:
-        if array.dtype.kind not in "biufV":
-            raise DTypeError(f"{array.dtype} is no array of numbers: {data!r}")
+        _check_numbers(array, data)
         with np.errstate(all="ignore"):
             array = array.astype(dtype)
-    as_dtype(array.dtype)  # raises for what is no tensor's dtype
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    # Dtypes are compared by identity: NumPy has several that are equal to one of ours.
+    canonical = as_dtype(array.dtype)
+    return array if array.dtype is canonical else array.astype(canonical)
+
+
+def _check_numbers(array: Array, data: Any) -> None:
+    """Check that an array is of numbers; objects are, where they are integers beyond 64 bits."""
+    kind = array.dtype.kind
+    if kind not in "biufVO" or (kind == "O" and not all(isinstance(x, int) for x in array.flat)):
+        raise DTypeError(f"{array.dtype} is no array of numbers: {data!r}")
 
 
 def from_numpy(array: Array) -> Tensor:
-    """Return a tensor over a NumPy array, sharing its memory where the array is dense.
+    """Return a tensor over a NumPy array.
+
+    It shares the array's memory where that is dense, aligned and writeable.
 
     Raises:
         DTypeError: Neurenix has no such dtype.
@@ -509,7 +527,8 @@ def from_numpy(array: Array) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise DTypeError(f"from_numpy takes a NumPy array, not {type(array).__name__}")
     dtype = as_dtype(array.dtype)
-    if not array.flags.c_contiguous or not array.flags.writeable or not array.dtype.isnative:
+    array = array.view(np.ndarray)  # of a subclass, whose operations may mean something else
+    if not array.flags.carray or not array.dtype.isnative:
         array = np.array(array, dtype=dtype, order="C")
     tensor = dispatch.make(array, dtype, array.shape, host_device())
     tape.version_of(tensor).lent = True  # whoever holds the array may write it

@@ -51,16 +51,15 @@ _BINARY: dict[str, np.ufunc] = {
 }
 _FLOAT_ONLY = {"exp", "log", "sqrt", "sin", "cos", "tanh", "div"}
 _INTEGER_ONLY = {"bitwise_and", "bitwise_or", "bitwise_xor", "shift_right"}
+# NumPy does not define these for bools, or gives them another dtype.
+_NO_BOOLS = {"neg", "sign", "sub", "pow", "floor_div", "mod", "shift_right"}
 
 
 def _dtypes(name: str) -> frozenset[Any]:
     if name in _FLOAT_ONLY:
         return frozenset(FLOATS)
-    if name in _INTEGER_ONLY:
-        return frozenset((*INTS, bool_))
-    if name in ("neg", "sign", "sub"):  # NumPy defines none of them for bools
-        return frozenset((*FLOATS, *INTS))
-    return frozenset(ALL)
+    dtypes = (*INTS, bool_) if name in _INTEGER_ONLY else ALL
+    return frozenset(dtypes) - ({bool_} if name in _NO_BOOLS else set())
 
 
 def _register_unary(name: str, function: np.ufunc) -> None:

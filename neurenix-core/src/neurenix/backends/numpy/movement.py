@@ -56,7 +56,7 @@ def put(out: Array, x: Array, value: Array, *indices: Array) -> None:
 @kernel("relu")
 def relu(out: Array, x: Array) -> None:
     """max(x, 0), where NaN stays NaN."""
-    np.maximum(x, 0, out=out)
+    np.maximum(x, x.dtype.type(0), out=out)  # a Python 0 would make an integer of a bool
 
 
 @kernel("sigmoid")
