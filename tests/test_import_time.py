@@ -11,7 +11,13 @@ OPTIONAL = ["PIL", "huggingface_hub", "rich", "typer", "matplotlib", "sklearn", 
 # Read only when a device or a command is asked for: these are what reads entry points.
 ENTRY_POINT_READERS = ["importlib_metadata", "importlib.metadata", "pkg_resources"]
 # Parts that one uses on purpose, and that would make every import slower.
-LATER = ["neurenix_transfer", "neurenix.transfer", "neurenix.cli", "neurenix.testing"]
+LATER = [
+    "neurenix_transfer",
+    "neurenix.transfer",
+    "neurenix.cli",
+    "neurenix.testing",
+    "safetensors",
+]
 
 
 def loaded_by(code: str) -> set[str]:

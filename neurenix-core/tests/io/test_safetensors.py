@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from neurenix.io import (
 )
 
 F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
+F32_TEXT = json.dumps(F32).encode()
 
 
 def write_raw(path: Path, header: Any, data: bytes = b"", length: int | None = None) -> Path:
@@ -143,9 +145,22 @@ def test_unaligned_tensors_are_realigned(tmp_path: Path) -> None:
 
 def test_equal_content_gives_equal_files(tmp_path: Path) -> None:
     tensors = {"b": neurenix.ones((2,)), "a": neurenix.zeros((3,))}
-    save_safetensors(tmp_path / "1", tensors)
-    save_safetensors(tmp_path / "2", dict(reversed(tensors.items())))
+    metadata = {f"key {i}": f"value {i}" for i in range(16)}
+    save_safetensors(tmp_path / "1", tensors, metadata)
+    save_safetensors(
+        tmp_path / "2", dict(reversed(tensors.items())), dict(reversed(metadata.items()))
+    )
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_permissions_of_a_saved_file_follow_the_umask(tmp_path: Path) -> None:
+    umask = os.umask(0o022)
+    try:
+        save_safetensors(tmp_path / "a", {"x": neurenix.ones((1,))})
+    finally:
+        os.umask(umask)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_file_without_tensors(tmp_path: Path) -> None:
@@ -159,45 +174,90 @@ def test_truncation_at_every_length_is_an_error_that_names_the_file(tmp_path: Pa
     whole = (tmp_path / "whole").read_bytes()
     for length in range(len(whole)):
         (tmp_path / "part").write_bytes(whole[:length])
-        with pytest.raises(WeightsFileError, match=r"part: .*(truncated|empty|fewer than)"):
+        with pytest.raises(WeightsFileError, match=r"part: .*truncated.*download it again"):
             load_safetensors(tmp_path / "part")
 
 
+# The faults that the safetensors library finds are told in its words.
 BROKEN = {
-    "header of absurd length": (F32, b"", 1 << 62, "a header of 4611686018427387904 bytes"),
-    "not an object": (b"[1, 2]", b"", None, "not a JSON object"),
-    "bad JSON": (b'{"x": ', b"", None, "not valid JSON"),
-    "nested too deep": (b'{"x":' + b"[" * 100_000, b"", None, "not valid JSON"),
-    "absurd integer": (b'{"x": ' + b"9" * 10_000 + b"}", b"", None, "not valid JSON"),
-    "not UTF-8": (b'{"\xff": 1}', b"", None, "not UTF-8 at byte 10"),
-    "duplicate": (b'{"x": 1, "x": 2}', b"", None, "'x' occurs twice"),
-    "metadata of numbers": ({"__metadata__": {"a": 1}}, b"", None, "must map strings to strings"),
-    "metadata no dict": ({"__metadata__": []}, b"", None, "must map strings to strings"),
-    "entry no dict": ({"x": 3}, b"", None, "'x' must have exactly the fields"),
-    "extra field": ({"x": {**F32, "y": 1}}, b"", None, "'x' must have exactly the fields"),
-    "dtype no name": ({"x": {**F32, "dtype": 3}}, bytes(8), None, "not a name"),
-    "unknown dtype": ({"x": {**F32, "dtype": "F8_E4M3"}}, bytes(8), None, "the dtype F8_E4M3"),
-    "negative size": ({"x": {**F32, "shape": [-2]}}, bytes(8), None, "non-negative integers"),
-    "boolean size": ({"x": {**F32, "shape": [True, 2]}}, bytes(8), None, "non-negative integers"),
-    "float size": ({"x": {**F32, "shape": [2.0]}}, bytes(8), None, "non-negative integers"),
-    "offsets swapped": ({"x": {**F32, "data_offsets": [8, 0]}}, bytes(8), None, "begin <= end"),
-    "one offset": ({"x": {**F32, "data_offsets": [8]}}, bytes(8), None, "begin <= end"),
-    "wrong byte count": ({"x": {**F32, "shape": [3]}}, bytes(8), None, "needs 12 bytes"),
-    "out of range": ({"x": {**F32, "data_offsets": [8, 16]}}, bytes(8), None, "8 bytes before"),
-    "beyond the end": ({"x": F32}, bytes(7), None, "truncated: the tensors should end at byte"),
+    "header of absurd length": (F32, b"", 1 << 62, "header too large"),
+    "header beyond the end": ({}, b"", 3, "invalid header length"),
+    "not an object": (b"[1, 2]", b"", None, "invalid type: sequence"),
+    "bad JSON": (b'{"x": ', b"", None, "invalid JSON in header: EOF while parsing"),
+    "nested too deep": (b'{"x":' + b"[" * 100_000, b"", None, "recursion limit exceeded"),
+    "absurd integer": (b'{"x": ' + b"9" * 10_000 + b"}", b"", None, "number out of range"),
+    "not UTF-8": (b'{"\xff": 1}', b"", None, "invalid UTF-8 in header"),
+    "duplicate": (b'{"x": %b, "x": %b}' % (F32_TEXT, F32_TEXT), bytes(8), None, "'x' occurs twice"),
+    "duplicate field": (
+        b'{"x": {"dtype": "F32", "shape": [2], "shape": [2], "data_offsets": [0, 8]}}',
+        bytes(8),
+        None,
+        "duplicate field `shape`",
+    ),
+    "duplicate metadata": (
+        b'{"__metadata__": {"a": "b", "c": "d", "c": "e"}}',
+        b"",
+        None,
+        "'c' occurs twice",
+    ),
+    "metadata of numbers": ({"__metadata__": {"a": 1}}, b"", None, "`1`, expected a string"),
+    "metadata no dict": ({"__metadata__": []}, b"", None, "sequence, expected a map"),
+    "entry no dict": ({"x": 3}, b"", None, "`3`, expected struct TensorInfo"),
+    "entry an array": ({"x": list(F32.values())}, bytes(8), None, "'x' must have exactly the"),
+    "extra field": ({"x": {**F32, "y": 1}}, bytes(8), None, "'x' must have exactly the fields"),
+    "deep extra field": (
+        b'{"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], "y": %b}}'
+        % (b"[" * 100 + b"]" * 100),
+        bytes(8),
+        None,
+        "'x' must have exactly the fields",
+    ),
+    "missing field": (
+        {"x": {"dtype": "F32", "data_offsets": [0, 8]}},
+        bytes(8),
+        None,
+        "missing field `shape`",
+    ),
+    "dtype no name": ({"x": {**F32, "dtype": 3}}, bytes(8), None, "expected string or map"),
+    "dtype a map": ({"x": {**F32, "dtype": {"F32": None}}}, bytes(8), None, "the dtype a string"),
+    "unknown dtype": ({"x": {**F32, "dtype": "Q7"}}, bytes(8), None, "unknown variant `Q7`"),
+    "dtype that Neurenix has not": (
+        {"x": {"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}},
+        bytes(8),
+        None,
+        "'x' has the dtype F8_E4M3, which Neurenix does not have; convert it",
+    ),
+    "negative size": ({"x": {**F32, "shape": [-2]}}, bytes(8), None, "`-2`, expected usize"),
+    "boolean size": ({"x": {**F32, "shape": [True, 2]}}, bytes(8), None, "boolean `true`"),
+    "float size": ({"x": {**F32, "shape": [2.0]}}, bytes(8), None, "floating point `2.0`"),
+    "offsets swapped": (
+        {"x": {**F32, "data_offsets": [8, 0]}},
+        bytes(8),
+        None,
+        "invalid offset for tensor `x`",
+    ),
+    "one offset": ({"x": {**F32, "data_offsets": [8]}}, bytes(8), None, "expected a tuple"),
+    "wrong byte count": ({"x": {**F32, "shape": [3]}}, bytes(8), None, "invalid shape, data type"),
+    "out of range": (
+        {"x": {**F32, "data_offsets": [8, 16]}},
+        bytes(8),
+        None,
+        "invalid offset for tensor `x`",
+    ),
+    "beyond the end": ({"x": F32}, bytes(7), None, "file not fully covered"),
     "overlap": (
         {"x": F32, "y": {**F32, "data_offsets": [4, 12]}},
         bytes(12),
         None,
-        "'x' and 'y' overlap",
+        "invalid offset for tensor `y`",
     ),
     "hole": (
         {"x": F32, "y": {**F32, "data_offsets": [12, 20]}},
         bytes(20),
         None,
-        "belong to no tensor",
+        "invalid offset for tensor `y`",
     ),
-    "trailing bytes": ({"x": F32}, bytes(9), None, "1 bytes follow the last tensor"),
+    "trailing bytes": ({"x": F32}, bytes(9), None, "file not fully covered"),
     "bad bool": (
         {"x": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}},
         b"\x01\x02",
@@ -206,11 +266,18 @@ BROKEN = {
     ),
     "too many axes": ({"x": {**F32, "shape": [2] + [1] * 99}}, bytes(8), None, "which cannot be"),
     "absurd empty": (
-        {"x": {"dtype": "U8", "shape": [0, 1 << 70], "data_offsets": [0, 0]}},
+        {"x": {"dtype": "U8", "shape": [0, 1 << 63], "data_offsets": [0, 0]}},
         b"",
         None,
         "which cannot be",
     ),
+    "more absurd empty": (
+        {"x": {"dtype": "U8", "shape": [0, 1 << 70], "data_offsets": [0, 0]}},
+        b"",
+        None,
+        "expected usize",
+    ),
+    "absurd and not empty": ({"x": {**F32, "shape": [1 << 62, 4]}}, bytes(8), None, "overflow"),
 }
 
 
@@ -221,6 +288,49 @@ def test_broken_files_are_refused_with_their_fault(tmp_path: Path, case: str) ->
     with pytest.raises(WeightsFileError, match=r"broken\.safetensors") as caught:
         load_safetensors(path)
     assert message in str(caught.value)
+
+
+def test_metadata_is_read_only_from_a_valid_file(tmp_path: Path) -> None:
+    header = {"__metadata__": {"k": "v"}, "x": F32}
+    assert safetensors_metadata(write_raw(tmp_path / "a", header, bytes(8))) == {"k": "v"}
+    with pytest.raises(WeightsFileError, match="not fully covered"):
+        safetensors_metadata(write_raw(tmp_path / "a", header, bytes(7)))
+
+
+def test_a_mutated_file_is_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    tensors = {"x": neurenix.ones((2, 3)), "b": neurenix.Tensor([True, False])}
+    save_safetensors(tmp_path / "whole", tensors, {"k": "v"})
+    whole = (tmp_path / "whole").read_bytes()
+    header_end = 8 + struct.unpack("<Q", whole[:8])[0]
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(random.integers(1, 4)):
+            data[random.integers(header_end)] = random.choice(list(b'0129"{}[],:xFIU8 \\\x00\xff'))
+        (tmp_path / "mutant").write_bytes(data)
+        try:
+            load_safetensors(tmp_path / "mutant")
+        except WeightsFileError:
+            refused += 1
+    assert 150 < refused < 300
+
+
+def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_safetensors(tmp_path / "absent")
+    with pytest.raises(OSError, match=re.escape(str(tmp_path))) as caught:
+        load_safetensors(tmp_path)
+    assert not isinstance(caught.value, FileNotFoundError)
+
+
+def test_a_header_that_no_reader_accepts_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("neurenix.io.safetensors_header.MAX_HEADER_BYTES", 1000)
+    with pytest.raises(ValueError, match="at most 1000, so keep large metadata in a file"):
+        save_safetensors(tmp_path / "a", {}, {"large": "x" * 1000})
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Reading and writing safetensors files, bfloat16 included.
 
-Reading maps the file into memory: nothing is copied, pages are read when they are touched, and
-processes that read the same file share them. The mapping is private, so that writing to a
-tensor that was read never reaches the file.
+The safetensors library says whether a file keeps to the format. The tensors are then mapped
+into memory here: nothing is copied, pages are read when they are touched, and processes that
+read the same file share them. The mapping is private, so that writing to a tensor that was read
+never reaches the file.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from neurenix.io.safetensors_header import (
     NAME_OF_DTYPE,
     Entry,
     Header,
-    parse_header,
+    read_header,
     render_header,
 )
 from neurenix.tensor import Tensor
@@ -75,8 +76,11 @@ def save_safetensors(
 
     Raises:
         TypeError: A value is no tensor, or metadata does not map strings to strings.
-        ValueError: A tensor is named ``__metadata__``.
+        ValueError: A tensor is named ``__metadata__``, or the header would be too long.
     """
+    # Written here and not by the library's serialize_file, which puts the metadata in a random
+    # order, so that equal content gives unequal files; which, in 0.8, leaves the file readable
+    # by its owner only, whatever the umask; and which, before 0.8, wants a copy of every tensor.
     _check_metadata(metadata)
     for name, value in tensors.items():
         _check_item(name, value)
@@ -84,7 +88,7 @@ def save_safetensors(
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     head = render_header(
         ((name, tensors[name].dtype, tuple(tensors[name].shape)) for name in order),
-        None if metadata is None else dict(metadata),
+        None if metadata is None else dict(sorted(metadata.items())),
     )
     with atomic_file(path) as file:
         file.write(head)
@@ -93,12 +97,27 @@ def save_safetensors(
 
 
 def _open(path: str | PathLike[str]) -> tuple[memoryview, Header]:
+    # Opened here first: the library says of any file that it cannot open that there is none.
     with open(path, "rb") as file:
-        file.seek(0, 2)
-        if file.tell() == 0:  # which cannot be mapped
-            raise WeightsFileError(path, "the file is empty; copy or download it again")
+        _validate(path)
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    return data, parse_header(path, data)
+    return data, read_header(path, data)
+
+
+def _validate(path: str | PathLike[str]) -> None:
+    """Let the library check the whole layout: header, shapes, overlaps, gaps, and the end."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except SafetensorError as error:
+        reason = str(error).removeprefix("Error while deserializing header: ")
+        raise WeightsFileError(
+            path,
+            f"it is no valid safetensors file: {reason}; it may be truncated or damaged, so copy "
+            "or download it again, or save it anew",
+        ) from error
 
 
 def _array(
