@@ -133,6 +133,11 @@ def test_what_is_no_callback_is_a_type_error_up_front(run, callback, message):
         run(callbacks=[callback])
 
 
+def test_callbacks_that_are_no_list_are_a_type_error(run):
+    with pytest.raises(TypeError, match="callbacks is a list"):
+        run(callbacks=lambda epoch, history: None)
+
+
 def test_model_checkpoint_saves_the_best_epochs(run, tmp_path):
     values = iter([3.0, 1.0, 2.0])
 

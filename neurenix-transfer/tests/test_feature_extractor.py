@@ -178,6 +178,27 @@ def test_an_extractor_is_used_whole_as_a_base_though_it_ends_in_a_square_linear(
     np.testing.assert_array_equal(joined(x).detach().numpy(), expected)
 
 
+def test_layers_may_have_any_name(photos):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+            self.pool = nn.MaxPool2d(2)
+            self.model = nn.Flatten()
+            self.head = nn.Linear(16, 5)
+            self.out = nn.Linear(5, 2)
+
+        def forward(self, x):
+            return self.out(self.head(self.model(self.pool(self.conv(x)))))
+
+    model = Named()
+    assert get_model_feature_extractor(model, "model")(Tensor(photos)).shape == (8, 16)
+    extractor = get_model_feature_extractor(model, "head")
+    joined = TransferModel(extractor, nn.Linear(5, 2))
+    assert joined(Tensor(photos)).shape == (8, 2)
+    assert joined.skipped_classifier is None
+
+
 def test_gradients_flow_and_layers_of_an_extractor_can_be_fine_tuned(convnet, photos):
     extractor = get_model_feature_extractor(convnet, "layer1")
     model = TransferModel(extractor, nn.Linear(6, 2), fine_tune_layers=["layer1"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -142,6 +144,54 @@ def test_a_given_loss_is_validated_without_class_weights_and_smoothing():
     assert loss.function(logits, labels).item() == given(logits, labels).item()
     plain = neurenix.cross_entropy(logits, labels).item()
     assert loss.evaluation(logits, labels).item() == plain != loss.function(logits, labels).item()
+
+
+def test_a_partial_of_a_known_loss_is_validated_without_its_extras():
+    given = partial(neurenix.cross_entropy, label_smoothing=0.3)
+    loss = wrap_loss(given, Task.CLASSES)
+    logits, labels = Tensor([[1.0, -1.0], [0.5, 0.7]]), Tensor([1, 0])
+    plain = neurenix.cross_entropy(logits, labels).item()
+    assert loss.evaluation(logits, labels).item() == plain != loss.function(logits, labels).item()
+    assert task_of(np.array([0, 1]), (2,), given) is Task.CLASSES
+
+
+def test_ignored_labels_may_lie_outside_of_the_classes(blobs):
+    model = nn.Linear(4, 2)
+    labels = np.where(np.arange(30) % 5 == 0, -100, blobs.train_labels)
+    loss_fn = nn.CrossEntropyLoss(ignore_index=-100)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    history = fine_tune(
+        model,
+        optimizer,
+        blobs.train,
+        labels,
+        blobs.train,
+        labels,
+        epochs=1,
+        loss_fn=loss_fn,
+        verbose=0,
+    )
+    assert np.isfinite(history["val_loss"]).all()
+
+
+def test_a_summed_loss_is_still_recorded_as_the_mean_over_samples(blobs):
+    recorded = []
+    for reduction in ("mean", "sum"):
+        neurenix.manual_seed(0)
+        model = nn.Linear(4, 2)
+        history = fine_tune(
+            model,
+            SGD(model.parameters(), lr=0.0),
+            blobs.train,
+            blobs.train_labels,
+            blobs.val,
+            blobs.val_labels,
+            epochs=1,
+            verbose=0,
+            loss_fn=nn.CrossEntropyLoss(reduction=reduction),
+        )
+        recorded.append(history["train_loss"] + history["val_loss"])
+    assert recorded[0] == pytest.approx(recorded[1], rel=1e-6)
 
 
 def test_labels_are_checked_against_a_given_loss_too():

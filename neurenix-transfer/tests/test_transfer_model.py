@@ -120,6 +120,12 @@ def test_freezing_methods_act_on_the_base(convnet):
     assert all(p.requires_grad for p in model.get_new_layers().parameters())
 
 
+def test_unfreezing_only_the_skipped_classifier_is_warned_of(convnet):
+    model = TransferModel(convnet, nn.Linear(6, 2))
+    with pytest.warns(UserWarning, match="classifier is unfrozen, which this model skips"):
+        model.unfreeze_layers(["fc"])
+
+
 def test_a_frozen_base_is_not_taped_but_gradients_of_the_input_are_had_where_asked_for(
     convnet, photos
 ):

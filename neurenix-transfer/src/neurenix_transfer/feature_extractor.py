@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from neurenix import Tensor
 from neurenix.errors import NeurenixError
@@ -58,12 +58,16 @@ class FeatureExtractor(Module):
         ``(N, C)`` for a feature map ``(N, C, H, W)`` and ``(N, D)`` for tokens ``(N, T, D)``.
     """
 
-    head = None  # its whole output is used, whatever its last layer looks like
-    pool: Pool
+    # As a base it is used whole, even if its last layer looks like a classifier.
+    is_headless: ClassVar[bool] = True
+
+    # All it has of its own is private: the public names belong to the model's layers.
+    _cut: _Cut
+    _pool: Pool
 
     def __init__(self, model: Module, path: str, pool: Pool) -> None:
         super().__init__()
-        self.pool = pool
+        self._pool = pool
         self._bind(_Cut(_trunk_of(model, path), path, model))
 
     def _bind(self, cut: _Cut) -> None:
@@ -83,7 +87,7 @@ class FeatureExtractor(Module):
     def forward(self, x: Any) -> Any:
         """Return what the layer gives, pooled as ``pool`` says."""
         out = self._features(x)
-        return _pooled(out) if self.pool == "auto" else out
+        return _pooled(out) if self._pool == "auto" else out
 
     def _features(self, x: Any) -> Any:
         cut = self._cut
@@ -119,7 +123,7 @@ class FeatureExtractor(Module):
 
     def extra_repr(self) -> str:
         """Return the layer and the pooling."""
-        return f"up to {self._cut.path!r}, pool={self.pool!r}"
+        return f"up to {self._cut.path!r}, pool={self._pool!r}"
 
 
 def get_model_feature_extractor(

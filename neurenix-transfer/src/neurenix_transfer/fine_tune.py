@@ -98,6 +98,8 @@ def fine_tune(
         raise DataError("val_labels came without val_data; pass both or neither")
     check_optimizer(model, optimizer)
     keepers = _keepers(early_stopping, patience, restore_best)
+    if callbacks is not None and not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks is a list of callbacks, not {callbacks!r}")
     told = CallbackList([*keepers, *(callbacks or ())])
     progress = Progress(verbose, epochs)
 

@@ -8,11 +8,12 @@ statistics and its Dropout rests.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeAlias
 
-from neurenix.nn import Module
+from neurenix.nn import Module, Parameter
 from neurenix.nn.mode import WhenFrozen, parents
 from neurenix_transfer.layer_names import LayerNames, select_layers
 
@@ -93,7 +94,9 @@ def resting_where_frozen(model: Module) -> Iterator[None]:
 def _set_requires_grad(
     model: Module, layer_names: LayerNames | None, *, value: bool, bn: BatchNormMode | None
 ) -> None:
-    params = select_layers(model, layer_names).parameters.values()  # raises before any change
+    params = list(select_layers(model, layer_names).parameters.values())  # raises before changes
+    if value:
+        _warn_if_skipped(model, params)
     if bn is not None:
         set_batch_norm_mode(model, bn)
     elif not _has_policy(model):
@@ -102,6 +105,20 @@ def _set_requires_grad(
         param.requires_grad = value
         if not value:
             param.grad = None
+
+
+def _warn_if_skipped(model: Module, params: list[Parameter]) -> None:
+    """Warn where nothing but a classifier that is not used would be unfrozen."""
+    skipped = getattr(model, "skipped_classifier", None)
+    if not params or not isinstance(skipped, Module):
+        return
+    unused = {id(param) for param in skipped.parameters()}
+    if all(id(param) in unused for param in params):
+        warnings.warn(
+            "only the base's own classifier is unfrozen, which this model skips: nothing more is "
+            "trained than before.",
+            stacklevel=4,
+        )
 
 
 def _has_policy(module: Module) -> bool:

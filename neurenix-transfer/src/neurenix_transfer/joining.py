@@ -181,7 +181,7 @@ def _flattens_first(new_layers: Module) -> bool:
 def _exit(base: Module) -> tuple[bool, str | None, int, int | None]:
     """Return whether a base names its classifier, its name, its input and its output width."""
     head = getattr(base, "head", False)
-    if head is None:
+    if head is None or getattr(base, "is_headless", False):
         return True, None, 0, None
     if isinstance(head, Module):  # the classifier itself is called so
         head = "head"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import neurenix
@@ -36,17 +37,22 @@ class Loss:
         function: ``(outputs, labels) -> scalar``, the mean over the samples of a batch.
         evaluation: The same for validation: without class weights and label smoothing.
         float_labels: Whether labels are handed over as floats.
+        is_sum: Whether ``function`` gives the sum over the samples instead of their mean.
     """
 
     name: str
     function: LossFunction
     evaluation: LossFunction
     float_labels: bool
+    is_sum: bool = False
 
 
 _CLASSIFYING = (nn.CrossEntropyLoss, nn.NLLLoss)
 _REGRESSING = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss)
+_EXTRAS = ("weight", "pos_weight", "label_smoothing")
+_CLASSIFYING_FUNCTIONS = (neurenix.cross_entropy, neurenix.nll_loss)
 _REGRESSING_FUNCTIONS = (neurenix.mse_loss, neurenix.l1_loss, neurenix.smooth_l1_loss)
+_KNOWN_FUNCTIONS = (*_CLASSIFYING_FUNCTIONS, *_REGRESSING_FUNCTIONS, neurenix.bce_with_logits)
 
 
 def task_of(
@@ -68,10 +74,13 @@ def task_of(
     name = "train_labels"
     if loss_fn is None:
         return find_task(labels, output_shape, name)
-    if isinstance(loss_fn, _REGRESSING) or loss_fn in _REGRESSING_FUNCTIONS:
+    function = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
+    if getattr(loss_fn, "ignore_index", None) is not None:
+        return None  # some labels are none, and count for no metric
+    if isinstance(loss_fn, _REGRESSING) or function in _REGRESSING_FUNCTIONS:
         check_labels(Task.VALUES, labels, output_shape, name)
         return Task.VALUES
-    if isinstance(loss_fn, _CLASSIFYING) or loss_fn in (neurenix.cross_entropy, neurenix.nll_loss):
+    if isinstance(loss_fn, _CLASSIFYING) or function in _CLASSIFYING_FUNCTIONS:
         task = Task.CLASSES if labels.dtype.kind in "iub" else Task.MIXTURE
         if task is Task.CLASSES and labels.shape[1:] == output_shape:
             task = Task.MIXTURE  # one-hot rows of integers
@@ -130,13 +139,15 @@ def wrap_loss(loss_fn: LossFunction, task: Task | None) -> Loss:
             f"loss_fn is a function (outputs, labels) -> loss, a loss module such as "
             f"nn.CrossEntropyLoss(), or None to choose one by the labels; not {loss_fn!r}"
         )
+    function: Any = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
     return Loss(
-        name=getattr(loss_fn, "__name__", type(loss_fn).__name__),
+        name=getattr(function, "__name__", type(function).__name__),
         function=loss_fn,
         evaluation=_without_training_extras(loss_fn),
         float_labels=task is Task.MIXTURE
         or isinstance(loss_fn, (*_REGRESSING, nn.BCEWithLogitsLoss))
-        or loss_fn in (*_REGRESSING_FUNCTIONS, neurenix.bce_with_logits),
+        or function in (*_REGRESSING_FUNCTIONS, neurenix.bce_with_logits),
+        is_sum=getattr(loss_fn, "reduction", "mean") == "sum",
     )
 
 
@@ -188,11 +199,14 @@ def _loss(name: str, function: LossFunction, float_labels: bool) -> Loss:
 
 def _without_training_extras(loss_fn: Any) -> LossFunction:
     """Return a user's loss without class weights and smoothing, as validation measures it."""
+    plain: LossFunction = loss_fn
     if isinstance(loss_fn, nn.CrossEntropyLoss):
-        return nn.CrossEntropyLoss()
-    if isinstance(loss_fn, nn.NLLLoss):
-        return nn.NLLLoss()
-    if isinstance(loss_fn, nn.BCEWithLogitsLoss):
-        return nn.BCEWithLogitsLoss()
-    function: LossFunction = loss_fn
-    return function
+        plain = nn.CrossEntropyLoss(ignore_index=loss_fn.ignore_index)
+    elif isinstance(loss_fn, nn.NLLLoss):
+        plain = nn.NLLLoss()
+    elif isinstance(loss_fn, nn.BCEWithLogitsLoss):
+        plain = nn.BCEWithLogitsLoss()
+    elif isinstance(loss_fn, partial) and loss_fn.func in _KNOWN_FUNCTIONS:
+        kept = {key: value for key, value in loss_fn.keywords.items() if key not in _EXTRAS}
+        plain = partial(loss_fn.func, *loss_fn.args, **kept)
+    return plain

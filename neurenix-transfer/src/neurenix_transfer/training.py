@@ -164,7 +164,7 @@ class Trainer:
         self.optimizer.step()
         self.schedule.after_batch()
         self.step += 1
-        loss = loss.detach()
+        loss = loss.detach() / batch.size if self.loss.is_sum else loss.detach()
         with no_grad():
             self._add(totals, loss, outputs.detach(), labels)
         if self.callbacks.watches_batches:
