@@ -82,3 +82,10 @@ def test_max_gradient_is_shared_among_ties() -> None:
     x = nx.Tensor([1.0, 3.0, 3.0], requires_grad=True)
     x.max().backward()
     assert x.grad.tolist() == [0, 0.5, 0.5]
+
+
+def test_the_gradient_of_a_product_of_nothing_is_not_the_input_itself() -> None:
+    x = nx.zeros((0, 2), requires_grad=True)
+    (gradient,) = nx.grad(nx.prod(x, 0).sum(), x)
+    assert gradient is not x
+    assert not gradient.requires_grad

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import neurenix as nx
+from neurenix.backends.numpy.table import view
+from neurenix.backends.protocol import Kernel
 from neurenix.errors import AutogradError, DTypeError, ShapeError
 
 BASE = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
@@ -127,3 +129,42 @@ def test_assignment_to_what_autograd_follows_is_refused() -> None:
     with nx.no_grad():
         x[0] = 1
     assert x.tolist() == [1, 0, 0]
+
+
+def test_writing_what_overlaps_its_source_needs_no_care_of_the_copy_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def forwards(out: nx.Tensor, x: nx.Tensor) -> None:
+        for i in range(len(out)):
+            view(out)[i] = view(x)[i]
+
+    x = nx.arange(5)
+    native = x.device.kernels.native
+    monkeypatch.setitem(native, "copy", Kernel(forwards, strided=True))
+    x.device.kernels.clear()
+    x[1:] = x[:-1]
+    assert x.tolist() == [0, 0, 1, 2, 3]
+    x[1:].copy_(x[:-1])
+    assert x.tolist() == [0, 0, 0, 1, 2]
+    x[[4, 3, 2]] = x[2:]
+    assert x.tolist() == [0, 0, 2, 1, 0]
+    x.device.kernels.clear()
+
+
+def test_a_tuple_is_a_list_of_indices_within_a_key() -> None:
+    np.testing.assert_array_equal(nx.Tensor(BASE)[(2, 0), 1].numpy(), BASE[(2, 0), 1])
+
+
+def test_an_integer_goes_before_index_tensors_as_in_pytorch() -> None:
+    np.testing.assert_array_equal(nx.Tensor(BASE)[0, :, [1, 2]].numpy(), BASE[0][:, [1, 2]])
+
+
+@pytest.mark.parametrize("dtype", [nx.uint8, nx.int8, nx.int32, nx.int64])
+def test_index_tensors_of_every_integer_dtype(dtype: np.dtype) -> None:
+    index = nx.Tensor([2, 0], dtype)
+    np.testing.assert_array_equal(nx.Tensor(BASE)[index].numpy(), BASE[[2, 0]])
+    wide = nx.zeros((300, 2))
+    if dtype != nx.uint8:
+        assert wide[nx.Tensor([-1], dtype)].shape == (1, 2)
+    with pytest.raises(IndexError, match="out of range for an axis of size 3"):
+        nx.Tensor(BASE)[nx.Tensor([3], dtype)]

@@ -1,4 +1,6 @@
-"""The kernels of one device: (op, input dtypes) to the native kernel, or to None.
+"""The kernels of one device: (op, dtypes) to the native kernel, or to None.
+
+The dtypes are those of the inputs, and that of the op's attribute ``dtype`` where it has one.
 
 A lookup is a plain dict hit. A key seen for the first time is resolved and kept.
 """
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class KernelTable(dict[tuple[Any, ...], Kernel | None]):
-    """Native kernels by op and input dtypes; ``None`` where the device has none.
+    """Native kernels by op and dtypes; ``None`` where the device has none.
 
     Args:
         native: The device's kernels, by the names of the ops.

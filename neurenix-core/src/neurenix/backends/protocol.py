@@ -31,7 +31,8 @@ class Kernel:
 
     Attributes:
         function: The code.
-        dtypes: It serves inputs whose dtypes are all among these.
+        dtypes: It serves inputs whose dtypes are all among these, as is an attribute ``dtype``.
+            The kernel of ``copy`` moves bytes, and so serves every dtype whatever stands here.
         strided: It reads inputs of any non-negative strides.
     """
 

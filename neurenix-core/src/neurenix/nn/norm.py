@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from neurenix import ops
 from neurenix.autograd import no_grad
-from neurenix.dtypes import float32, int64
+from neurenix.dtypes import float32, int32, int64
 from neurenix.errors import ShapeError
 from neurenix.nn import init
 from neurenix.nn.module import Module
@@ -104,7 +104,8 @@ class BatchNorm(Module):
         )
         if count is not None:
             with no_grad():
-                count.copy_(count + 1)
+                # Counted in int32: not every device adds in int64.
+                count.copy_(count.astype(int32) + 1)
         return out
 
     def _share_of_batch(self, count: Tensor | None) -> float:

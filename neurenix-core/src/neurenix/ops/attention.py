@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from neurenix.dtypes import bool_, result_dtype
+from neurenix.dtypes import bool_, int32, result_dtype
 from neurenix.errors import ShapeError
 from neurenix.ops import elementwise as ew
 from neurenix.ops.creation import arange
@@ -42,7 +42,7 @@ def _(
     scores = matmul(query * scale, transpose(key))
     allowed: Tensor | None = None
     if is_causal:
-        steps = arange(max(scores.shape[-2:]), device=scores.device)
+        steps = arange(max(scores.shape[-2:]), dtype=int32, device=scores.device)
         allowed = unsqueeze(steps[: scores.shape[-2]], 1) >= steps[: scores.shape[-1]]
     if mask is not None and mask.dtype == bool_:
         allowed = mask if allowed is None else allowed & mask

@@ -17,6 +17,7 @@ from neurenix.dtypes import (
     compute_dtype,
     float32,
     float_dtype,
+    int32,
     int64,
 )
 from neurenix.errors import ShapeError
@@ -184,6 +185,6 @@ def eye(
 ) -> Tensor:
     """Return the identity matrix, or ones on the diagonal of a rectangle."""
     columns = rows if columns is None else columns
-    down = arange(rows, device=device).reshape((rows, 1))
-    across = arange(columns, device=device).reshape((1, columns))
+    down = arange(rows, dtype=int32, device=device).reshape((rows, 1))
+    across = arange(columns, dtype=int32, device=device).reshape((1, columns))
     return (down == across).astype(as_dtype(dtype))

@@ -144,7 +144,10 @@ def execute(
         device = common_device(op, inputs)
     if op.view:
         return (_view(op, inputs, attrs),)
-    kernel = device.kernels[(op, *[None if x is None else x.dtype for x in inputs])]
+    key = (op, *[None if x is None else x.dtype for x in inputs])
+    if "dtype" in attrs:  # fill, iota, cast: the kernel has to know this dtype too
+        key = (*key, attrs["dtype"])
+    kernel = device.kernels[key]
     if kernel is None:
         return _without_kernel(op, inputs, attrs, device)
     metas = op.meta(*inputs, **attrs)

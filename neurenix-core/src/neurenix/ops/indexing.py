@@ -183,7 +183,8 @@ def one_hot(indices: Tensor, num_classes: int) -> Tensor:
     Shape:
         ``S`` to ``(*S, num_classes)``.
     """
-    return ew.eq(unsqueeze(indices, -1), arange(num_classes, device=indices.device)).float()
+    classes = arange(num_classes, dtype=int32, device=indices.device)
+    return ew.eq(unsqueeze(indices.astype(int32), -1), classes).float()
 
 
 def _put_meta(x: Any, value: Any, *indices: Any) -> TensorMeta:
@@ -197,8 +198,8 @@ put = composite(
     differentiable=False,
     doc="""Write value at index tensors, in place.
 
-    The index tensors, of one shape, index the leading axes of x; the last of several values
-    for one place stays.""",
+    The index tensors, of one shape and not negative, index the leading axes of x; the last of
+    several values for one place stays.""",
 )
 
 
@@ -212,32 +213,38 @@ def _(x: Tensor, value: Tensor, *indices: Tensor) -> Tensor:
 
 
 def linear_index(indices: tuple[Tensor, ...], sizes: Shape) -> Tensor:
-    """Return the position in the flattened leading axes that index tensors name together.
-
-    Negative indices count from the end.
-    """
+    """Return the position in the flattened leading axes that index tensors name together."""
     shape = broadcast_all(index.shape for index in indices)
+    # Arithmetic in int64 is nothing that every device has.
+    dtype = int32 if element_count(sizes) < 2**31 else int64
     place: Tensor | None = None
     for index, size in zip(indices, sizes, strict=True):
-        positive = ew.where(ew.lt(index, 0), ew.add(index, size), index)
-        place = positive if place is None else ew.add(ew.mul(place, size), positive)
+        along = index.astype(dtype)
+        place = along if place is None else ew.add(ew.mul(place, size), along)
     assert place is not None
     return expand(place, shape)
 
 
-def check_bounds(index: Tensor, size: int) -> None:
-    """Raise where an index lies outside ``-size … size - 1``; needs the values, so it waits.
+def positive(index: Tensor, size: int) -> Tensor:
+    """Return indices of which negative ones counted from the end; it waits for the values.
 
     Raises:
-        IndexError: It does.
+        IndexError: An index lies outside ``-size … size - 1``.
     """
-    if mode.tracer is not None or index.size == 0:
-        return
+    if mode.tracer is None:
+        if index.size == 0 or _lowest_within(index, size) >= 0:
+            return index if index.dtype in (int64, int32) else index.astype(int64)
+    index = index.astype(int32 if size < 2**31 else int64)
+    return ew.where(index < 0, index + size, index)
+
+
+def _lowest_within(index: Tensor, size: int) -> int:
     values = index.numpy()
     low, high = values.min(), values.max()
     if low < -size or high >= size:
         bad = low if low < -size else high
         raise IndexError(f"index {int(bad)} is out of range for an axis of size {size}")
+    return int(low)
 
 
 def as_index_dtype(index: Tensor) -> DType:

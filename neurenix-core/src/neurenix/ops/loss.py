@@ -70,8 +70,8 @@ def _(grad_out: Tensor, logits: Tensor, log_probs: Tensor, target: Tensor) -> Te
     if mode.grad and logits.requires_grad:
         # To be differentiated again: the log-probabilities depend on the logits.
         log_probs = log_softmax(logits, 1)
-    classes = arange(logits.shape[1], device=logits.device)
-    chosen = (unsqueeze(target, 1) == classes).astype(logits.dtype)
+    classes = arange(logits.shape[1], dtype=int32, device=logits.device)
+    chosen = (unsqueeze(target.astype(int32), 1) == classes).astype(logits.dtype)
     return (ew.exp(log_probs) - chosen) * unsqueeze(grad_out, 1)
 
 

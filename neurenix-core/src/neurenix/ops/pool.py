@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neurenix.dtypes import DType, float_dtype, int64
+from neurenix.dtypes import DType, float_dtype, int32, int64
 from neurenix.errors import ShapeError
 from neurenix.ops import dispatch
 from neurenix.ops import elementwise as ew
@@ -70,7 +70,7 @@ def _place(code: Tensor, count: int, stride: int, before: int, dilation: int, at
 
     Where all elements tie, the first may lie in the padding: then the first inside counts.
     """
-    corner = reshape(arange(count, device=code.device) * stride - before, at)
+    corner = reshape(arange(count, dtype=int32, device=code.device) * stride - before, at)
     inside = ew.maximum(-(corner // dilation), 0)
     return corner + ew.maximum(code, inside) * dilation
 
@@ -84,11 +84,11 @@ def _(
     windows = unfold(rows, 3, kernel_size[1], stride[1], dilation[1])
     out_h, out_w = windows.shape[2:4]
     flat = reshape(windows, (*windows.shape[:4], kernel_size[0] * kernel_size[1]))
-    code = argmax(flat, -1)
+    code = argmax(flat, -1).astype(int32)
     values = reshape(gather(flat, unsqueeze(code, -1), -1), code.shape)
     row = _place(code // kernel_size[1], out_h, stride[0], padding[0][0], dilation[0], (out_h, 1))
     column = _place(code % kernel_size[1], out_w, stride[1], padding[1][0], dilation[1], (1, out_w))
-    return values, row * x.shape[3] + column
+    return values, (row * x.shape[3] + column).astype(int64)
 
 
 @_max_pool2d.vjp("x")
@@ -199,7 +199,8 @@ def _share(
         return x / float(kernel_size[0] * kernel_size[1])
     counts = []
     for a in (0, 1):
-        start = arange(x.shape[2 + a], device=x.device) * stride[a] - padding[a][0]
+        places = arange(x.shape[2 + a], dtype=int32, device=x.device)
+        start = places * stride[a] - padding[a][0]
         stop = ew.minimum(start + kernel_size[a], size[a])
         counts.append((stop - ew.maximum(start, 0)).astype(x.dtype))
     return x / (unsqueeze(counts[0], 1) * counts[1])

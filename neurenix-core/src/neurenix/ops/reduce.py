@@ -60,7 +60,7 @@ def _(grad: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
 def _(grad: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     # The product of all other elements, as (those before) * (those after): right with zeros too.
     if x.size == 0:
-        return x
+        return full_like(x, 0.0)
     order = (*(a for a in range(x.ndim) if a not in axes), *axes)
     sizes = tuple(x.shape[a] for a in order)
     count = element_count(tuple(x.shape[a] for a in axes))
@@ -208,7 +208,8 @@ def logsumexp(x: Tensor, axis: AxisLike = None, keepdims: bool = False) -> Tenso
 def any(x: Tensor, axis: AxisLike = None, keepdims: bool = False) -> Tensor:
     """Return where at least one element over the axes is not zero."""
     truth = ew.ne(x, 0) if x.dtype != bool_ else x
-    return ew.ne(sum(truth, axis, keepdims), 0)
+    # In float32, which every device sums, and where a sum of ones is never 0.
+    return ew.ne(sum(truth.float(), axis, keepdims), 0)
 
 
 def all(x: Tensor, axis: AxisLike = None, keepdims: bool = False) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neurenix.dtypes import int64
+from neurenix.dtypes import int32, int64
 from neurenix.errors import ShapeError
 from neurenix.ops import dispatch
 from neurenix.ops import elementwise as ew
@@ -36,12 +36,12 @@ def _(x: Tensor, *, axis: int, descending: bool) -> tuple[Tensor, Tensor]:
         less = (other > mine) | (other_nan & ew.logical_not(mine_nan))
     else:
         less = (other < mine) | (mine_nan & ew.logical_not(other_nan))
-    place = arange(size, device=x.device)
+    place = arange(size, dtype=int32, device=x.device)
     earlier = unsqueeze(place, 0) < unsqueeze(place, 1)
     equal = (other == mine) | (mine_nan & other_nan)
-    rank = (less | (equal & earlier)).sum(-1)
+    rank = (less | (equal & earlier)).float().sum(-1).astype(int32)
     positions = expand(place, rows.shape)
-    indices = scatter(rank, rank, positions, -1)
+    indices = scatter(rank, rank, positions, -1).astype(int64)
     return transpose(gather(rows, indices, -1), axis, -1), transpose(indices, axis, -1)
 
 

@@ -112,6 +112,8 @@ class Conversion:
                 "write under no_grad()"
             )
         source = source.to(self.device).astype(self.dtype)
+        if source.buffer is self.buffer:  # the write could overtake the reading
+            source = source.clone()
         return _write(self, movement.expand(source, self.shape))
 
     def fill_(self: Any, value: Scalar) -> Tensor:

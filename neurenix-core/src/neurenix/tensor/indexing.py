@@ -1,7 +1,9 @@
 """Reading and writing with ``[]``: integers, slices, None, Ellipsis, index tensors and masks.
 
-The rules are NumPy's: integers, slices and None give views; index tensors broadcast together,
-and their axes stand first in the result unless they were neighbours.
+Integers, slices and None give views; index tensors broadcast together, and their axes stand first
+in the result unless they were neighbours. An integer takes its axis away before the index tensors
+are looked at, as in PyTorch: ``x[0, :, [1, 2]]`` is ``x[0][:, [1, 2]]``, of which NumPy gives the
+transpose.
 """
 
 from __future__ import annotations
@@ -10,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from neurenix.dtypes import bool_, int64
+from neurenix.dtypes import bool_
 from neurenix.errors import AutogradError, DTypeError, ShapeError
 from neurenix.ops import dispatch, movement
-from neurenix.ops import elementwise as ew
 from neurenix.ops import indexing as ops
 from neurenix.ops.mode import mode
 from neurenix.ops.scalars import TensorLike, constant
@@ -66,6 +67,8 @@ def write(x: Tensor, key: Any, value: TensorLike) -> None:
             "index assignment to, or of, a tensor that requires a gradient would lose it: use "
             "where(), concat() or scatter(), or write under no_grad()"
         )
+    if source.buffer is x.buffer:  # the write could overtake the reading
+        source = source.clone()
     plan = _parse(x, key)
     if plan.flips:
         raise ShapeError("assignment with a negative step is not supported; flip the value")
@@ -132,7 +135,7 @@ def _parse(x: Tensor, key: Any) -> _Plan:
                 shape.append(size)
                 axis += 1
         else:
-            indices[len(shape)] = _positive(item, total)
+            indices[len(shape)] = ops.positive(item, total)
             shape.append(total)
             axis += 1
     return _Plan(tuple(starts), tuple(sizes), tuple(steps), tuple(flips), tuple(shape), indices)
@@ -148,7 +151,7 @@ def _canonical(x: Tensor, item: Any) -> Any:
         return int(item) if item.ndim == 0 and item.dtype != bool_ else item
     if hasattr(item, "__index__") and not isinstance(item, np.ndarray):
         return int(item.__index__())
-    if isinstance(item, (list, np.ndarray)):
+    if isinstance(item, (list, tuple, np.ndarray)):
         data = np.asarray(item)
         index = dispatch.tensor_class()(
             data.astype(np.int64) if data.size == 0 else data, device=x.device
@@ -192,12 +195,6 @@ def _mask(x: Tensor, mask: Tensor, axis: int) -> tuple[Tensor, ...]:
     if mask.ndim == 0:
         raise IndexError("a single bool is no index; use where(), or [None]")
     return ops.nonzero(mask)
-
-
-def _positive(index: Tensor, total: int) -> Tensor:
-    index = index.astype(int64)
-    ops.check_bounds(index, total)
-    return ew.where(index < 0, index + total, index)
 
 
 def _view(x: Tensor, plan: _Plan) -> Tensor:
