@@ -365,6 +365,9 @@ def test_clipping(norm_type: float, max_norm: float) -> None:
 def test_initialisers_draw_from_the_same_distribution(
     name: str, arguments: tuple[Any, ...]
 ) -> None:
+    # Two draws of this size differ at the outer quantiles by 0.024 of the scale (one sigma).
+    neurenix.manual_seed(0)
+    torch.manual_seed(0)
     shape = (120, 40, 2, 3)
     ours = getattr(init, name)(neurenix.empty(shape), *arguments).numpy()
     theirs = getattr(torch.nn.init, name)(torch.empty(shape), *arguments).numpy()
