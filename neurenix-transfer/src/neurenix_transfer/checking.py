@@ -6,7 +6,6 @@ Every error names the argument and the sample, and comes before anything has bee
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +65,7 @@ def check_data(
         TypeError: Something is of the wrong kind.
     """
     name = f"{kind}_data"
-    known = isinstance(data, Tensor | Iterable) or _is_map(data)
+    known = _is_map(data) or hasattr(data, "__iter__")
     if not known or isinstance(data, str | bytes | dict | set):
         raise TypeError(
             f"{name} is a {type(data).__name__}; expected a list of tensors or arrays, one "

@@ -13,7 +13,7 @@ from neurenix_transfer.callbacks import BestWeights, CallbackList, EarlyStopping
 from neurenix_transfer.checking import DataError, check_data, check_same_shape
 from neurenix_transfer.freezing import resting_where_frozen
 from neurenix_transfer.history import History
-from neurenix_transfer.losses import LossFunction, choose_loss, task_of, wrap_loss
+from neurenix_transfer.losses import LossFunction, find_loss
 from neurenix_transfer.probing import probe
 from neurenix_transfer.progress import Progress
 from neurenix_transfer.schedules import Schedule
@@ -109,13 +109,9 @@ def fine_tune(
         val = check_data(val_data, val_labels, "val", batch_size, False, seed)
         check_same_shape(train, val)
     found = probe(model, placed(model, train.first))
-    task = task_of(train.labels, found.output_shape, loss_fn)
+    task, loss = find_loss(train.labels, found.output_shape, found.terminal, loss_fn)
     if task is not None and val is not None:
         check_labels(task, val.labels, found.output_shape, "val_labels")
-    if loss_fn is not None:
-        loss = wrap_loss(loss_fn, task)
-    elif task is not None:
-        loss = choose_loss(task, found.terminal)
 
     with resting_where_frozen(model):
         model.train()

@@ -111,8 +111,8 @@ def base_output(base: Module, join: Join, x: Any) -> Any:
         return _verify(base, join, x)
     if join.use in (Use.LOGITS, Use.OUTPUT):
         out = base(x)
-    elif hasattr(base, "forward_features"):
-        out = base.forward_features(x)
+    elif (forward_features := getattr(base, "forward_features", None)) is not None:
+        out = forward_features(x)
         forward_head: Any = getattr(base, "forward_head", None)
         if join.use is Use.FEATURES and _can_stop_before_logits(forward_head):
             out = forward_head(out, pre_logits=True)

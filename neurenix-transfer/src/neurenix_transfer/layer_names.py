@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from neurenix.errors import NeurenixError
 from neurenix.nn import Module, Parameter
@@ -129,8 +129,8 @@ def layer_list(model: Module) -> list[str]:
 
 def scopes_of(model: Module) -> list[Scope]:
     """Return the places that names of ``model`` are looked up in, in order."""
-    declared = getattr(model, "layer_scopes", None)
-    return list(declared()) if callable(declared) else [Scope("", model)]
+    declared: Any = getattr(model, "layer_scopes", None)
+    return [Scope("", model)] if declared is None else list(declared())
 
 
 def _walk_modules(module: Module, prefix: str = "") -> Iterator[tuple[str, Module]]:

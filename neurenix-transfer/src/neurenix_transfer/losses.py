@@ -21,7 +21,8 @@ from typing import Any, TypeAlias
 
 import neurenix
 from neurenix import Tensor, nn
-from neurenix_transfer.tasks import Array, LabelError, Task, check_labels, find_task
+from neurenix_transfer.sources import Array
+from neurenix_transfer.tasks import LabelError, Task, check_labels, find_task
 
 LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
@@ -49,47 +50,64 @@ class Loss:
 
 _CLASSIFYING = (nn.CrossEntropyLoss, nn.NLLLoss)
 _REGRESSING = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss)
+_NAME = "train_labels"  # in errors
 _EXTRAS = ("weight", "pos_weight", "label_smoothing")
 _CLASSIFYING_FUNCTIONS = (neurenix.cross_entropy, neurenix.nll_loss)
 _REGRESSING_FUNCTIONS = (neurenix.mse_loss, neurenix.l1_loss, neurenix.smooth_l1_loss)
 _KNOWN_FUNCTIONS = (*_CLASSIFYING_FUNCTIONS, *_REGRESSING_FUNCTIONS, neurenix.bce_with_logits)
 
 
-def task_of(
-    labels: Array, output_shape: tuple[int, ...], loss_fn: LossFunction | None
-) -> Task | None:
-    """Find out what the training labels are.
+def find_loss(
+    labels: Array,
+    output_shape: tuple[int, ...],
+    terminal: nn.Module | None,
+    loss_fn: LossFunction | None,
+) -> tuple[Task | None, Loss]:
+    """Find out what the training labels are, and which loss is computed from them.
 
     Args:
         labels: All of them.
         output_shape: The shape of one sample's output, without the batch axis.
-        loss_fn: The loss that was given, if any.
+        terminal: The Softmax, LogSoftmax or Sigmoid whose output is the model's, if any.
+        loss_fn: The loss that was given; None to choose one.
 
     Returns:
-        The task; None where a loss was given that may take anything, and no task is recognised.
+        The task, and the loss. The task is None where a loss was given that may know more of its
+        labels than is known here.
+
+    Raises:
+        LabelError: The labels do not fit the model's output, or the loss.
+        TypeError: What was given as a loss cannot be called.
+    """
+    if loss_fn is None:
+        task = find_task(labels, output_shape, _NAME)
+        return task, choose_loss(task, terminal)
+    wanted = task_of(labels, output_shape, loss_fn)
+    return wanted, wrap_loss(loss_fn, wanted)
+
+
+def task_of(labels: Array, output_shape: tuple[int, ...], loss_fn: LossFunction) -> Task | None:
+    """Find out what labels are, given the loss that is computed from them.
 
     Raises:
         LabelError: The labels do not fit the model's output, or the loss.
     """
-    name = "train_labels"
-    if loss_fn is None:
-        return find_task(labels, output_shape, name)
     function = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
     if getattr(loss_fn, "ignore_index", None) is not None:
         return None  # some labels are none, and count for no metric
     if isinstance(loss_fn, _REGRESSING) or function in _REGRESSING_FUNCTIONS:
-        check_labels(Task.VALUES, labels, output_shape, name)
+        check_labels(Task.VALUES, labels, output_shape, _NAME)
         return Task.VALUES
     if isinstance(loss_fn, _CLASSIFYING) or function in _CLASSIFYING_FUNCTIONS:
         task = Task.CLASSES if labels.dtype.kind in "iub" else Task.MIXTURE
         if task is Task.CLASSES and labels.shape[1:] == output_shape:
             task = Task.MIXTURE  # one-hot rows of integers
-        check_labels(task, labels, output_shape, name)
+        check_labels(task, labels, output_shape, _NAME)
         return task
     try:
-        return find_task(labels, output_shape, name)
+        return find_task(labels, output_shape, _NAME)
     except LabelError:
-        return None  # the loss may know more of its labels than we do
+        return None
 
 
 def choose_loss(task: Task, terminal: nn.Module | None) -> Loss:
@@ -104,7 +122,7 @@ def choose_loss(task: Task, terminal: nn.Module | None) -> Loss:
             f"the model ends in {type(terminal).__name__}, so its loss is computed from "
             "probabilities. That loses precision near 0 and 1: end the model in its last Linear, "
             "whose output this loss takes directly.",
-            stacklevel=3,
+            stacklevel=4,
         )
     if task is Task.VALUES:
         return _loss("mean squared error", neurenix.mse_loss, float_labels=True)

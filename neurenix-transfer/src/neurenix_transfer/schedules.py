@@ -31,7 +31,7 @@ class Schedule:
         optimizer: Optimizer,
         total_steps: int | None,
     ) -> None:
-        self.scheduler = scheduler
+        self.scheduler: Any = scheduler
         self._by_batch = isinstance(scheduler, OneCycleLR)
         if scheduler is not None and not hasattr(scheduler, "step"):
             if not callable(scheduler):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
 
 import numpy as np
 
 import neurenix
 from neurenix import Tensor, nn
 from neurenix.errors import NeurenixError
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from neurenix_transfer.sources import Array
 
 _SUM_TOLERANCE = 1e-3  # rows of float16 probabilities sum to 1 within this
 
