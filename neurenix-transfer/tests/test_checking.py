@@ -108,6 +108,12 @@ def test_unusable_data_are_named_before_anything_is_trained(data, error, message
     np.testing.assert_array_equal(model.weight.detach().numpy(), before)
 
 
+@pytest.mark.filterwarnings("ignore:drop_last leaves no batch")
+def test_a_loader_without_batches_is_an_error():
+    with pytest.raises(DataError, match=r"train_data gives no batch: 9 samples, batch_size=10"):
+        tune(DataLoader(Dataset(X, Y), batch_size=10, drop_last=True))
+
+
 def test_a_dataset_is_read_through_and_a_differing_sample_named():
     def cut(x):
         return x[:3] if x[0] == X[5, 0] else x

@@ -56,6 +56,12 @@ def test_fine_tune_layers_are_trained_in_a_frozen_base(convnet):
     assert not model.base_is_frozen
 
 
+def test_indices_in_fine_tune_layers_count_in_the_layer_list_without_the_classifier(convnet):
+    TransferModel(convnet, nn.Linear(6, 2), fine_tune_layers=["-2:"])  # layer10 and avgpool
+    trained = {name for name, p in convnet.named_parameters() if p.requires_grad}
+    assert trained == {"layer10.weight", "layer10.bias"}
+
+
 def test_fine_tune_layers_without_freeze_base_are_ignored_with_a_warning(convnet):
     with pytest.warns(UserWarning, match="only used if freeze_base"):
         TransferModel(convnet, nn.Linear(6, 2), freeze_base=False, fine_tune_layers=["layer1"])

@@ -161,6 +161,11 @@ def _split_pairs(data: Any, kind: str) -> tuple[Any, Any]:
 
 
 def _check_loader(loader: DataLoader, name: str) -> CheckedData:
+    if len(loader) == 0:
+        raise DataError(
+            f"{name} gives no batch: {len(loader.dataset)} samples, batch_size="
+            f"{loader.batch_size} and drop_last. Take smaller batches, or keep the last one"
+        )
     source = FromLoader(name, loader)
     labels = []
     first: Batch | None = None

@@ -93,8 +93,8 @@ class Trainer:
             raise
         finally:
             self.history.stopped_early = self._cut_short or self.history.epochs < epochs
-            self.callbacks.tell("on_train_end", self.history)
             self.model.eval()
+            self.callbacks.tell("on_train_end", self.history)
             self._conclude(epochs)
         return self.history
 

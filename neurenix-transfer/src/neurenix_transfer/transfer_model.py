@@ -76,9 +76,11 @@ class TransferModel(Module):
         if not isinstance(new_layers, Module):
             new_layers = Sequential(*new_layers)
         self._join: Join = plan_join(base_model, new_layers)
-        if freeze_base and fine_tune_layers is not None:
-            select_layers(base_model, fine_tune_layers)  # raises before anything is frozen
         shared = any(isinstance(each, TransferModel) for each in parents(base_model))
+        self.base_model = base_model
+        self.new_layers = new_layers
+        if freeze_base and fine_tune_layers is not None:
+            select_layers(self, fine_tune_layers)  # raises before anything is frozen
         if shared:
             warnings.warn(
                 f"this {type(base_model).__name__} is the base of another TransferModel too. They "
@@ -86,8 +88,6 @@ class TransferModel(Module):
                 "of its own.",
                 stacklevel=2,
             )
-        self.base_model = base_model
-        self.new_layers = new_layers
         set_batch_norm_mode(self, bn)
         if freeze_base:
             freeze_layers(base_model, None)
