@@ -14,7 +14,7 @@ import numpy as np
 from neurenix.backends.device import DeviceLike
 from neurenix.backends.registry import resolve
 from neurenix.dtypes import as_dtype, bfloat16, float16, float32, int64
-from neurenix.errors import ShapeError, TraceError
+from neurenix.errors import ShapeError
 from neurenix.ops import dispatch
 from neurenix.ops import random as ops
 from neurenix.ops.creation import ShapeLike, as_shape
@@ -76,10 +76,7 @@ class Generator:
     def next_key(self, device: Any) -> Tensor:
         """Return the key of the next draw, for `neurenix.ops.random.random_bits`."""
         if mode.tracer is not None:
-            raise TraceError(
-                "a random number drawn in a trace would be the same in every run of the plan; "
-                "trace in eval mode, or pass the key as an input"
-            )
+            return mode.tracer.random_key(self, device)
         with self._lock:
             low, high = self._key
             draw = self._draws

@@ -34,11 +34,14 @@ class Kernel:
         dtypes: It serves inputs whose dtypes are all among these, as is an attribute ``dtype``.
             The kernel of ``copy`` moves bytes, and so serves every dtype whatever stands here.
         strided: It reads inputs of any non-negative strides.
+        in_place: ``out`` may be the very buffer of an input of the same shape, dtype and layout:
+            each element is read before it is written.
     """
 
     function: KernelFunction
     dtypes: frozenset[DType] = frozenset(ALL)
     strided: bool = False
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)

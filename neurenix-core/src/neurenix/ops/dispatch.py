@@ -12,7 +12,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from neurenix.backends.registry import host_device
-from neurenix.errors import AutogradError, DeviceError, DTypeError
+from neurenix.errors import AutogradError, DeviceError, DTypeError, TraceError
 from neurenix.ops import tape
 from neurenix.ops.mode import mode
 
@@ -64,6 +64,8 @@ def make(
 
 def allocate(shape: Shape, dtype: DType, device: Device) -> Tensor:
     """Return an uninitialised dense tensor."""
+    if mode.tracer is not None:
+        return mode.tracer.allocate(shape, dtype, device)
     return make(device.empty(shape, dtype), dtype, shape, device)
 
 
@@ -201,6 +203,9 @@ def dense(tensor: Tensor) -> Tensor:
 
 def copy_into(out: Tensor, source: Tensor) -> None:
     """Write ``source`` into ``out``, strided to strided, of one shape and dtype."""
+    if mode.tracer is not None:
+        mode.tracer.write(out, source)
+        return
     out.device.kernels.native["copy"].function(out, source)
 
 
@@ -255,7 +260,16 @@ def _on_host(op: Op, inputs: Inputs, attrs: dict[str, Any], device: Device) -> t
 
 
 def transfer(tensor: Tensor, device: Device) -> Tensor:
-    """Return an untaped copy of a tensor on another device."""
+    """Return an untaped copy of a tensor on another device.
+
+    Raises:
+        TraceError: A trace is running, which stays on one device.
+    """
+    if mode.tracer is not None:
+        raise TraceError(
+            f"a tensor cannot move from {tensor.device} to {device} in a trace: a graph runs on "
+            "one device. Move inputs and parameters before, or trace the parts apart"
+        )
     source, target = tensor.device.backend, device.backend
     if source is None or target is None:
         raise DeviceError(f"the device {device} is not open")

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from neurenix.backends.device import Device
-    from neurenix.ops.op import Op
+    from neurenix.dtypes import DType
+    from neurenix.ops.op import Op, Shape
+    from neurenix.random import Generator
     from neurenix.tensor import Tensor
 
 
@@ -30,6 +32,30 @@ class Tracer(Protocol):
         device: Device | None = None,
     ) -> tuple[Tensor, ...]:
         """Add an op to the graph and return its outputs, which have no values."""
+        ...
+
+    def allocate(self, shape: Shape, dtype: DType, device: Device) -> Tensor:
+        """Return a new tensor without values, for what is allocated in the trace."""
+        ...
+
+    def write(self, out: Tensor, source: Tensor) -> None:
+        """Record that ``source`` is written into ``out``, of one shape and dtype."""
+        ...
+
+    def read(self, tensor: Tensor) -> None:
+        """Note that the code reads the values of a real tensor.
+
+        Raises:
+            TraceError: They may differ from run to run.
+        """
+        ...
+
+    def random_key(self, generator: Generator, device: Device) -> Tensor:
+        """Return the key of a random draw, which every run of the graph takes anew.
+
+        Raises:
+            TraceError: The trace allows no random draws.
+        """
         ...
 
 

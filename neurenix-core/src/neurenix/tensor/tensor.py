@@ -262,6 +262,8 @@ class Tensor(Methods, Conversion, Creators):
     def _host(self) -> Array:
         if isinstance(self.buffer, Symbolic):
             raise TraceError(f"a traced tensor has no values{_caller()}")
+        if mode.tracer is not None:
+            mode.tracer.read(self)
         backend = self.device.backend
         assert backend is not None
         array = backend.to_host(self).view()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FAMILIES = (
     "conv",
     "elementwise",
+    "fused",
     "matmul",
     "movement",
     "norm",

@@ -66,7 +66,7 @@ def _register_unary(name: str, function: np.ufunc) -> None:
     def run(out: Tensor, x: Tensor) -> None:
         quiet.run(function, view(x), out=view(out), casting="unsafe")
 
-    KERNELS[name] = Kernel(run, _dtypes(name), strided=True)
+    KERNELS[name] = Kernel(run, _dtypes(name), strided=True, in_place=True)
 
 
 def _register_binary(name: str, function: np.ufunc) -> None:
@@ -79,7 +79,7 @@ def _register_binary(name: str, function: np.ufunc) -> None:
             out=out.buffer if out._strides is None else view(out),
         )
 
-    KERNELS[name] = Kernel(run, _dtypes(name), strided=True)
+    KERNELS[name] = Kernel(run, _dtypes(name), strided=True, in_place=True)
 
 
 for _name, _unary in _UNARY.items():

@@ -53,13 +53,13 @@ def put(out: Array, x: Array, value: Array, *indices: Array) -> None:
     out[indices] = value
 
 
-@kernel("relu")
+@kernel("relu", in_place=True)
 def relu(out: Array, x: Array) -> None:
     """max(x, 0), where NaN stays NaN."""
     np.maximum(x, x.dtype.type(0), out=out)  # a Python 0 would make an integer of a bool
 
 
-@kernel("sigmoid")
+@kernel("sigmoid", in_place=True)
 def sigmoid(out: Array, x: Array) -> None:
     """1 / (1 + exp(-x)), without overflow."""
     wide = compute_dtype(x.dtype)

@@ -54,7 +54,7 @@ def view(tensor: Tensor) -> Array:
 
 
 def kernel(
-    name: str, *, dtypes: Iterable[DType] = ALL, strided: bool = True
+    name: str, *, dtypes: Iterable[DType] = ALL, strided: bool = True, in_place: bool = False
 ) -> Callable[[ArrayFunction], ArrayFunction]:
     """Register ``function(out, *inputs, **attrs)`` on arrays as the kernel of an op.
 
@@ -65,6 +65,7 @@ def kernel(
         name: The op's name.
         dtypes: The input dtypes it serves.
         strided: It reads arrays of any strides; otherwise it is given dense ones.
+        in_place: ``out`` may be the very memory of an input, laid out alike.
     """
 
     def decorate(function: ArrayFunction) -> ArrayFunction:
@@ -75,7 +76,7 @@ def kernel(
 
         if name in KERNELS:
             raise ValueError(f"the NumPy backend already has a kernel {name!r}")
-        KERNELS[name] = Kernel(run, frozenset(dtypes), strided)
+        KERNELS[name] = Kernel(run, frozenset(dtypes), strided, in_place)
         return function
 
     return decorate

@@ -1,0 +1,45 @@
+"""Graphs: traced computations, the passes that improve them, and plans that run them.
+
+    graph = trace(module, TensorMeta((1, 3, 224, 224), neurenix.float32))
+    print(graph)
+    plan = Plan(graph)
+
+`compile` does this for a module as calls come in. Graphs are data: `passes` are functions from
+graph to graph, `frozen_nodes` finds what training leaves as it is, `subgraph` cuts parts out.
+"""
+
+from neurenix.graph.compile import (
+    Compiled,
+    Executable,
+    compile,  # noqa: A004  (the name that the field gives it)
+    make_executable,
+)
+from neurenix.graph.constants import Constants
+from neurenix.graph.frozen import FrozenPart, dependents, frozen_nodes, subgraph
+from neurenix.graph.graph import Graph, GraphError, Node, RandomKey, Storage, Value
+from neurenix.graph.plan import Plan, optimize
+from neurenix.graph.trace import trace, trace_function
+from neurenix.ops.op import TensorMeta
+
+__all__ = [
+    "Compiled",
+    "Constants",
+    "Executable",
+    "FrozenPart",
+    "Graph",
+    "GraphError",
+    "Node",
+    "Plan",
+    "RandomKey",
+    "Storage",
+    "TensorMeta",
+    "Value",
+    "compile",
+    "dependents",
+    "frozen_nodes",
+    "make_executable",
+    "optimize",
+    "subgraph",
+    "trace",
+    "trace_function",
+]

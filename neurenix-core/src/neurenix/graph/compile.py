@@ -1,0 +1,219 @@
+"""Compiled modules: plans made as calls come in, and the choice between plan and eager."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+from neurenix.backends.registry import resolve
+from neurenix.errors import TraceError
+from neurenix.graph.plan import Plan, optimize
+from neurenix.graph.structure import flatten
+from neurenix.graph.trace import TracedModule, home_of, trace_call
+from neurenix.ops.mode import mode
+from neurenix.ops.op import TensorMeta
+from neurenix.tensor import Tensor
+
+if TYPE_CHECKING:
+    from neurenix.graph.graph import Graph
+
+Fallback: TypeAlias = Literal["warn", "silent", "error"]
+
+# Plans keep memory; inputs of ever other shapes would pile them up.
+_MAX_PLANS = 16
+
+
+class Executable(Protocol):
+    """A graph, ready to run: a `Plan`, or what a backend's ``compile(graph)`` gives."""
+
+    def run(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Run the graph on its inputs in a row, and return the results in a row."""
+        ...
+
+
+class Module(TracedModule, Protocol):
+    """What is compiled: a `neurenix.nn.Module`, or what walks and calls as one."""
+
+    def modules(self) -> Iterable[Any]:
+        """Yield the module and all below it."""
+        ...
+
+
+class Compiled:
+    """A module that runs as plans; see `compile`.
+
+    Attributes:
+        module: The module.
+        fallback: What happens where it runs eagerly: "warn", "silent" or "error".
+    """
+
+    def __init__(self, module: Module, fallback: Fallback) -> None:
+        self.module = module
+        self.fallback = fallback
+        self._lock = threading.RLock()
+        self._plans: OrderedDict[Any, tuple[Graph, Executable] | str] = OrderedDict()
+        self._told: set[str] = set()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the module returns for these arguments."""
+        if mode.tracer is not None:
+            return self.module(*args, **kwargs)
+        try:
+            leaves, nesting = flatten((args, kwargs), (Tensor,), "the arguments of a plan")
+        except TraceError as error:
+            return self._run_eagerly(str(error), args, kwargs)
+        reason = self._reason_for_eager(leaves)
+        if reason is None:
+            found = self._find((nesting, tuple(map(_described, leaves))), args, kwargs)
+            if not isinstance(found, str):
+                graph, executable = found
+                return graph.output_structure.rebuild(iter(executable.run(leaves)))
+            reason = found
+        return self._run_eagerly(reason, args, kwargs)
+
+    def executable(self, *args: Any, **kwargs: Any) -> Executable:
+        """Return what runs for these arguments, tensors or `TensorMeta`: for looking at it.
+
+        Raises:
+            TraceError: The module runs eagerly for them; the message says why.
+        """
+        leaves, nesting = flatten((args, kwargs), (Tensor, TensorMeta), "the examples")
+        home = home_of(self.module) or resolve()
+        described = (
+            _described(leaf) if isinstance(leaf, Tensor) else (*leaf, home, False)
+            for leaf in leaves
+        )
+        found = self._find((nesting, tuple(described)), args, kwargs)
+        if isinstance(found, str):
+            raise TraceError(found)
+        return found[1]
+
+    def _find(
+        self, described: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Graph, Executable] | str:
+        """Return the plan for arguments, or why there is none."""
+        key = described, _state_of(self.module)
+        with self._lock:
+            found = self._plans.get(key)
+            if found is None:
+                found = self._plans[key] = self._make(args, kwargs)
+                if len(self._plans) > _MAX_PLANS:
+                    self._plans.popitem(last=False)
+            else:
+                self._plans.move_to_end(key)
+        return found
+
+    def _make(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Graph, Executable] | str:
+        try:
+            graph = trace_call(self.module, args, kwargs)
+        except TraceError as error:
+            return str(error)
+        if not graph.is_pure:
+            return (
+                "its forward pass changes its buffers, as BatchNorm does in training mode; "
+                "call eval() for inference"
+            )
+        return graph, make_executable(graph)
+
+    def _reason_for_eager(self, inputs: Sequence[Tensor]) -> str | None:
+        if not mode.grad:
+            return None
+        if any(tensor.requires_grad for tensor in inputs):
+            return "an input requires a gradient, and a plan leaves no tape"
+        trains = any(module.training for module in self.module.modules())
+        if trains and any(p.requires_grad for _, p in self.module.named_parameters()):
+            return (
+                "it is in training mode, has trainable parameters and autograd is on, but a plan "
+                "leaves no tape; for inference call eval(), or use no_grad()"
+            )
+        return None
+
+    def _run_eagerly(self, reason: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._tell(reason)
+        return self.module(*args, **kwargs)
+
+    def _tell(self, reason: str) -> None:
+        """Say once that the module runs eagerly, and why."""
+        name = type(self.module).__name__
+        if self.fallback == "error":
+            raise TraceError(f"the compiled {name} cannot run as a plan: {reason}")
+        if self.fallback == "warn" and reason not in self._told:
+            self._told.add(reason)
+            warnings.warn(
+                f"the compiled {name} runs eagerly: {reason}", RuntimeWarning, stacklevel=4
+            )
+
+    def __repr__(self) -> str:
+        plans = sum(not isinstance(found, str) for found in self._plans.values())
+        return f"<compiled {type(self.module).__name__}: {plans} plans>"
+
+
+def compile(  # noqa: A001  (the name that the field gives it)
+    module: Module, *examples: Any, fallback: Fallback = "warn"
+) -> Compiled:
+    """Return a function with the module's answers that runs as a plan, for inference.
+
+    The module is traced; batch norms are folded into the layers before them, what follows a
+    convolution is fused into it, what depends on parameters alone is computed once, and memory is
+    planned. The backend's own compiler takes the graph where it has one. Answers equal the
+    module's to rounding, and require no gradient.
+
+    A plan serves one set of shapes, dtypes, devices, train and eval modes and ``requires_grad``;
+    others are traced when they come, up to 16 at a time. Weights are read where they are: loading
+    others, or an optimizer's step, shows in the next call. So do other parameters or submodules
+    in the module's place. A change of its plain attributes does not: compile it anew.
+
+    The module itself runs instead, with one warning a reason, where autograd is on and either an
+    input requires a gradient or the module is training; where a forward pass draws random numbers
+    or updates buffers, as Dropout and BatchNorm do in training mode; and where it cannot be
+    traced (see `neurenix.graph.trace`).
+
+    Args:
+        module: The module.
+        examples: Arguments to make a plan for now: tensors or `TensorMeta`, also nested.
+        fallback: "warn" once, be "silent", or raise an "error" where the module runs itself.
+
+    Raises:
+        ValueError: ``fallback`` is none of these.
+    """
+    if fallback not in ("warn", "silent", "error"):
+        raise ValueError(f"fallback is 'warn', 'silent' or 'error', not {fallback!r}")
+    compiled = Compiled(module, fallback)
+    if examples:
+        try:
+            compiled.executable(*examples)
+        except TraceError as error:
+            compiled._tell(str(error))
+    return compiled
+
+
+def make_executable(graph: Graph) -> Executable:
+    """Return what runs a graph: the backend's own, if it compiles graphs and takes this one."""
+    compile_graph: Callable[[Graph], Executable | None] | None = getattr(
+        graph.device.backend, "compile", None
+    )
+    executable = None if compile_graph is None else compile_graph(optimize(graph))
+    return Plan(graph) if executable is None else executable
+
+
+def _described(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad
+
+
+def _state_of(module: Module) -> tuple[Any, ...]:
+    """Return what a trace depends on besides the arguments: the parts, and their modes."""
+    modules = [
+        (id(each), each.training, *each._forward_hooks, *each._forward_pre_hooks)
+        for each in module.modules()
+    ]
+    tensors = [
+        (id(tensor), tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad)
+        for tensors in (module.named_parameters(), module.named_buffers())
+        for _, tensor in tensors
+    ]
+    return tuple(modules), tuple(tensors)
