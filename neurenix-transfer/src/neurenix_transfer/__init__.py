@@ -14,10 +14,23 @@
 | `history`, `progress` | what was measured; what is printed |
 | `features` | the four functions below, public as ``neurenix.transfer.utils`` |
 | `layer_outputs`, `feature_extractor` | outputs of inner layers; a model cut off behind one |
+| `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
+| `predictor` | `load`: a fine-tuned model that classifies photos |
+| `photos`, `commands`, `demo` | what `neurenix fine-tune`, `predict`, `evaluate` and `demo` do |
 | `activations`, `similarity` | pictures of activations; how alike two models' features are |
 """
 
 from neurenix_transfer._version import __version__ as __version__
+from neurenix_transfer.adapters import (
+    AdapterError,
+    LoRAConv2d,
+    LoRALinear,
+    add_lora,
+    load_lora,
+    merge_lora,
+    save_lora,
+    unload_lora,
+)
 from neurenix_transfer.callbacks import (
     BestWeights,
     Callback,
@@ -43,10 +56,12 @@ from neurenix_transfer.history import History
 from neurenix_transfer.joining import JoinError
 from neurenix_transfer.layer_names import UnknownLayerError
 from neurenix_transfer.layer_outputs import LayerNotRunError
+from neurenix_transfer.predictor import Prediction, Predictor, load
 from neurenix_transfer.tasks import LabelError
 from neurenix_transfer.transfer_model import TransferModel
 
 __all__ = [
+    "AdapterError",
     "BestWeights",
     "CSVLogger",
     "Callback",
@@ -57,19 +72,29 @@ __all__ = [
     "JoinError",
     "LabelError",
     "LayerNotRunError",
+    "LoRAConv2d",
+    "LoRALinear",
     "ModelCheckpoint",
     "OptimizerError",
+    "Prediction",
+    "Predictor",
     "ReduceLROnPlateau",
     "StopTraining",
     "TensorBoard",
     "TerminateOnNaN",
     "TransferModel",
     "UnknownLayerError",
+    "add_lora",
     "compare_model_features",
     "fine_tune",
     "freeze_layers",
     "get_layer_outputs",
     "get_model_feature_extractor",
+    "load",
+    "load_lora",
+    "merge_lora",
+    "save_lora",
     "unfreeze_layers",
+    "unload_lora",
     "visualize_layer_activations",
 ]
