@@ -229,3 +229,25 @@ def test_requires_grad_can_be_set_on_float_leaves_only() -> None:
     y = leaf(1) * 2
     with pytest.raises(AutogradError, match="leaf"):
         y.requires_grad = False
+
+
+def test_one_context_may_be_entered_by_several_threads_at_a_time() -> None:
+    shared = nx.no_grad()
+    inside, leave = threading.Event(), threading.Event()
+    seen: list[bool] = []
+
+    def work() -> None:
+        with nx.no_grad():
+            with shared:
+                inside.set()
+                leave.wait(5)
+            seen.append(nx.is_grad_enabled())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(5)
+    with shared:
+        leave.set()
+        thread.join()
+    assert seen == [False]
+    assert nx.is_grad_enabled()

@@ -156,7 +156,10 @@ class _Walk:
             self.kept[id(node), 0] = gradient
         for rule in node.rules:
             targets = _targets(node, rule)
-            if not any(self._wanted(node.edges[target]) for target in targets):
+            # Without targets every rule of the node is wanted.
+            if self.targets is not None and not any(
+                self._wanted(node.edges[target]) for target in targets
+            ):
                 continue
             values = [
                 gradient if kind == "grad" else node.value((kind, key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -12,16 +13,23 @@ from neurenix.ops.mode import mode
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class _Previous(threading.local):
+    """What a mode returns to, for each time it was entered in this thread."""
+
+    def __init__(self) -> None:
+        self.states: list[bool] = []
+
+
 class _GradMode:
     """A context manager, and a decorator, that sets whether ops are taped in this thread."""
 
     _enabled: bool
 
     def __init__(self) -> None:
-        self._previous: list[bool] = []
+        self._previous = _Previous()
 
     def __enter__(self) -> None:
-        self._previous.append(mode.grad)
+        self._previous.states.append(mode.grad)
         mode.set(grad=self._enabled, tracer=mode.tracer)
 
     def __exit__(
@@ -30,7 +38,7 @@ class _GradMode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        mode.set(grad=self._previous.pop(), tracer=mode.tracer)
+        mode.set(grad=self._previous.states.pop(), tracer=mode.tracer)
 
     def __call__(self, function: Function) -> Function:
         @functools.wraps(function)

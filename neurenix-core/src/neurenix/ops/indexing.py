@@ -231,9 +231,8 @@ def positive(index: Tensor, size: int) -> Tensor:
     Raises:
         IndexError: An index lies outside ``-size … size - 1``.
     """
-    if mode.tracer is None:
-        if index.size == 0 or _lowest_within(index, size) >= 0:
-            return index if index.dtype in (int64, int32) else index.astype(int64)
+    if mode.tracer is None and (index.size == 0 or _lowest_within(index, size) >= 0):
+        return index if index.dtype in (int64, int32) else index.astype(int64)
     index = index.astype(int32 if size < 2**31 else int64)
     return ew.where(index < 0, index + size, index)
 

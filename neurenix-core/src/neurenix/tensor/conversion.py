@@ -40,6 +40,8 @@ class Conversion:
 
     def astype(self: Any, dtype: Any) -> Tensor:
         """Return the tensor in another dtype; itself if it has that dtype."""
+        if self.dtype is dtype:
+            return self
         chosen = as_dtype(dtype)
         return self if self.dtype is chosen else ew.cast(self, dtype=chosen)
 

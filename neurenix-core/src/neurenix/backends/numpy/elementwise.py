@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurenix.backends.numpy.select import select
-from neurenix.backends.numpy.table import KERNELS, Array, kernel, quiet, view
+from neurenix.backends.numpy.table import KERNELS, Array, kernel, nested, quiet, view
 from neurenix.backends.protocol import Kernel
 from neurenix.dtypes import ALL, FLOATS, INTS, bool_
 
@@ -64,7 +64,10 @@ def _dtypes(name: str) -> frozenset[Any]:
 
 def _register_unary(name: str, function: np.ufunc) -> None:
     def run(out: Tensor, x: Tensor) -> None:
-        quiet.run(function, view(x), out=view(out), casting="unsafe")
+        try:
+            quiet.run(function, view(x), out=view(out), casting="unsafe")
+        except RuntimeError as error:
+            nested(error, function, view(x), out=view(out), casting="unsafe")
 
     KERNELS[name] = Kernel(run, _dtypes(name), strided=True, in_place=True)
 
@@ -72,12 +75,15 @@ def _register_unary(name: str, function: np.ufunc) -> None:
 def _register_binary(name: str, function: np.ufunc) -> None:
     def run(out: Tensor, x: Tensor, y: Tensor) -> None:
         # The test of `view`, here instead of in three calls: this is the path of small tensors.
-        quiet.run(
-            function,
-            x.buffer if x._strides is None else view(x),
-            y.buffer if y._strides is None else view(y),
-            out=out.buffer if out._strides is None else view(out),
-        )
+        try:
+            quiet.run(
+                function,
+                x.buffer if x._strides is None else view(x),
+                y.buffer if y._strides is None else view(y),
+                out=out.buffer if out._strides is None else view(out),
+            )
+        except RuntimeError as error:
+            nested(error, function, view(x), view(y), out=view(out))
 
     KERNELS[name] = Kernel(run, _dtypes(name), strided=True, in_place=True)
 
