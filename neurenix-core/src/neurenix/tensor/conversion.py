@@ -40,9 +40,7 @@ class Conversion:
 
     def astype(self: Any, dtype: Any) -> Tensor:
         """Return the tensor in another dtype; itself if it has that dtype."""
-        if self.dtype is dtype:
-            return self
-        chosen = as_dtype(dtype)
+        chosen = dtype if self.dtype is dtype else as_dtype(dtype)
         return self if self.dtype is chosen else ew.cast(self, dtype=chosen)
 
     def float(self: Any) -> Tensor:

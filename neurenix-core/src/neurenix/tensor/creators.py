@@ -37,6 +37,6 @@ class Creators:
     @staticmethod
     def from_numpy(array: Any) -> Tensor:
         """Return a tensor over a NumPy array; see `neurenix.from_numpy`."""
-        from neurenix.tensor.tensor import from_numpy
+        from neurenix.tensor.host import from_numpy
 
         return from_numpy(array)

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurenix.backends.device import Device, DeviceLike
-from neurenix.backends.registry import host_device, resolve
-from neurenix.dtypes import DType, as_dtype, check_fits, float32, float64, int64, is_floating
+from neurenix.backends.registry import resolve
+from neurenix.dtypes import DType, as_dtype, float32, is_floating
 from neurenix.errors import AutogradError, DTypeError, ShapeError, TraceError
 from neurenix.ops import dispatch, tape
-from neurenix.ops import elementwise as ew
-from neurenix.ops.matmul import matmul
 from neurenix.ops.mode import Symbolic, mode
 from neurenix.ops.op import Shape
 from neurenix.ops.scalars import TensorLike
@@ -21,15 +19,15 @@ from neurenix.ops.shapes import dense_strides
 from neurenix.tensor import indexing
 from neurenix.tensor.conversion import Conversion
 from neurenix.tensor.creators import Creators
+from neurenix.tensor.host import Array, as_array
 from neurenix.tensor.methods import Methods
+from neurenix.tensor.operators import Operators
 
 if TYPE_CHECKING:
     from neurenix.ops.tape import Hook, Node, Version
 
-Array = np.ndarray[Any, Any]
 
-
-class Tensor(Methods, Conversion, Creators):
+class Tensor(Operators, Methods, Conversion, Creators):
     """An n-dimensional array of one dtype on one device, which autograd can follow.
 
     ``==`` compares elements; tensors hash by identity.
@@ -97,7 +95,7 @@ class Tensor(Methods, Conversion, Creators):
             source = data.detach().to(target).astype(data.dtype if dtype is None else dtype)
             self._describe(source if source.buffer is not data.buffer else source.clone())
         else:
-            array = _as_array(data, None if dtype is None else as_dtype(dtype))
+            array = as_array(data, None if dtype is None else as_dtype(dtype))
             target = resolve(device)
             assert target.backend is not None
             buffer = target.backend.from_host(array, target.index)
@@ -362,113 +360,13 @@ class Tensor(Methods, Conversion, Creators):
     def __reduce__(self) -> Any:
         raise TypeError("tensors are not pickled; save them with neurenix.io.save_safetensors")
 
-    # Operators ----------------------------------------------------------------------------------
-
-    __hash__ = object.__hash__
-
-    def __add__(self, other: TensorLike) -> Tensor:
-        return ew.add(self, other)
-
-    def __radd__(self, other: TensorLike) -> Tensor:
-        return ew.add(other, self)
-
-    def __sub__(self, other: TensorLike) -> Tensor:
-        return ew.sub(self, other)
-
-    def __rsub__(self, other: TensorLike) -> Tensor:
-        return ew.sub(other, self)
-
-    def __mul__(self, other: TensorLike) -> Tensor:
-        return ew.mul(self, other)
-
-    def __rmul__(self, other: TensorLike) -> Tensor:
-        return ew.mul(other, self)
-
-    def __truediv__(self, other: TensorLike) -> Tensor:
-        return ew.div(self, other)
-
-    def __rtruediv__(self, other: TensorLike) -> Tensor:
-        return ew.div(other, self)
-
-    def __floordiv__(self, other: TensorLike) -> Tensor:
-        return ew.floor_div(self, other)
-
-    def __rfloordiv__(self, other: TensorLike) -> Tensor:
-        return ew.floor_div(other, self)
-
-    def __mod__(self, other: TensorLike) -> Tensor:
-        return ew.mod(self, other)
-
-    def __rmod__(self, other: TensorLike) -> Tensor:
-        return ew.mod(other, self)
-
-    def __pow__(self, other: TensorLike) -> Tensor:
-        return ew.pow(self, other)
-
-    def __rpow__(self, other: TensorLike) -> Tensor:
-        return ew.pow(other, self)
-
-    def __matmul__(self, other: Tensor) -> Tensor:
-        return matmul(self, other)
-
-    def __neg__(self) -> Tensor:
-        return ew.neg(self)
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __abs__(self) -> Tensor:
-        return ew.abs(self)
-
-    def __invert__(self) -> Tensor:
-        return ew.invert(self)
-
-    def __and__(self, other: TensorLike) -> Tensor:
-        return ew.bitwise_and(self, other)
-
-    def __or__(self, other: TensorLike) -> Tensor:
-        return ew.bitwise_or(self, other)
-
-    def __xor__(self, other: TensorLike) -> Tensor:
-        return ew.bitwise_xor(self, other)
-
-    # These three do not care for the order.
-    __rand__ = __and__
-    __ror__ = __or__
-    __rxor__ = __xor__
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        if other is None or isinstance(other, str):
-            return NotImplemented
-        return ew.eq(self, _operand(other))
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        if other is None or isinstance(other, str):
-            return NotImplemented
-        return ew.ne(self, _operand(other))
-
-    def __lt__(self, other: TensorLike) -> Tensor:
-        return ew.lt(self, other)
-
-    def __le__(self, other: TensorLike) -> Tensor:
-        return ew.le(self, other)
-
-    def __gt__(self, other: TensorLike) -> Tensor:
-        return ew.gt(self, other)
-
-    def __ge__(self, other: TensorLike) -> Tensor:
-        return ew.ge(self, other)
+    # Elements -----------------------------------------------------------------------------------
 
     def __getitem__(self, key: Any) -> Tensor:
         return indexing.read(self, key)
 
     def __setitem__(self, key: Any, value: TensorLike) -> None:
         indexing.write(self, key, value)
-
-
-def _operand(value: Any) -> TensorLike:
-    operand: TensorLike = value
-    return operand
 
 
 def _caller() -> str:
@@ -479,67 +377,6 @@ def _caller() -> str:
         if "/neurenix/" not in frame.filename.replace("\\", "/"):
             return f": {frame.filename}, line {frame.lineno}: {frame.line}"
     return ""
-
-
-def _as_array(data: Any, dtype: DType | None) -> Array:
-    """Return data as a host array of a Neurenix dtype."""
-    own = isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
-    if isinstance(data, (list, tuple)) and any(isinstance(x, Tensor) for x in data):
-        data = [x.numpy() if isinstance(x, Tensor) else x for x in data]
-        own = True
-    try:
-        array = np.asarray(data)
-    except ValueError as error:
-        raise ShapeError(
-            f"nested lists must have equal lengths at each level to form a tensor: {error}"
-        ) from None
-    if not own:
-        _check_numbers(array, data)
-        if dtype is None and array.dtype == float64:
-            dtype = float32
-        elif dtype is None and array.dtype.name in ("uint64", "object"):
-            dtype = int64
-        if dtype is not None and array.dtype.kind in "iuO" and array.size:
-            check_fits(int(array.min()), dtype)
-            check_fits(int(array.max()), dtype)
-    if dtype is not None and array.dtype != dtype:
-        _check_numbers(array, data)
-        with np.errstate(all="ignore"):
-            array = array.astype(dtype)
-    # Dtypes are compared by identity: NumPy has several that are equal to one of ours.
-    canonical = as_dtype(array.dtype)
-    return array if array.dtype is canonical else array.astype(canonical)
-
-
-def _check_numbers(array: Array, data: Any) -> None:
-    """Check that an array is of numbers; objects are, where they are integers beyond 64 bits."""
-    kind = array.dtype.kind
-    if kind not in "biufVO" or (kind == "O" and not all(isinstance(x, int) for x in array.flat)):
-        raise DTypeError(f"{array.dtype} is no array of numbers: {data!r}")
-
-
-def from_numpy(array: Array) -> Tensor:
-    """Return a tensor over a NumPy array.
-
-    It shares the array's memory where that is dense, aligned and writeable.
-
-    Raises:
-        DTypeError: Neurenix has no such dtype.
-    """
-    if not isinstance(array, np.ndarray):
-        raise DTypeError(f"from_numpy takes a NumPy array, not {type(array).__name__}")
-    dtype = as_dtype(array.dtype)
-    array = array.view(np.ndarray)  # of a subclass, whose operations may mean something else
-    if not array.flags.carray or not array.dtype.isnative:
-        array = np.array(array, dtype=dtype, order="C")
-    tensor = dispatch.make(array, dtype, array.shape, host_device())
-    tape.version_of(tensor).lent = True  # whoever holds the array may write it
-    return tensor
-
-
-def from_dlpack(source: Any) -> Tensor:
-    """Return a tensor over the memory of any object that speaks DLPack, on the CPU."""
-    return from_numpy(np.from_dlpack(source))
 
 
 dispatch.bind(Tensor)

@@ -1,0 +1,79 @@
+"""From data on the host, of any kind, to arrays and tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurenix.backends.registry import host_device
+from neurenix.dtypes import DType, as_dtype, check_fits, float32, float64, int64
+from neurenix.errors import DTypeError, ShapeError
+from neurenix.ops import dispatch, tape
+
+if TYPE_CHECKING:
+    from neurenix.tensor import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+def as_array(data: Any, dtype: DType | None) -> Array:
+    """Return data as a host array of a Neurenix dtype."""
+    tensor = dispatch.tensor_class()
+    own = isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
+    if isinstance(data, (list, tuple)) and any(isinstance(x, tensor) for x in data):
+        data = [x.numpy() if isinstance(x, tensor) else x for x in data]
+        own = True
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        raise ShapeError(
+            f"nested lists must have equal lengths at each level to form a tensor: {error}"
+        ) from None
+    if not own:
+        _check_numbers(array, data)
+        if dtype is None and array.dtype == float64:
+            dtype = float32
+        elif dtype is None and array.dtype.name in ("uint64", "object"):
+            dtype = int64
+        if dtype is not None and array.dtype.kind in "iuO" and array.size:
+            check_fits(int(array.min()), dtype)
+            check_fits(int(array.max()), dtype)
+    if dtype is not None and array.dtype != dtype:
+        _check_numbers(array, data)
+        with np.errstate(all="ignore"):
+            array = array.astype(dtype)
+    # Dtypes are compared by identity: NumPy has several that are equal to one of ours.
+    canonical = as_dtype(array.dtype)
+    return array if array.dtype is canonical else array.astype(canonical)
+
+
+def _check_numbers(array: Array, data: Any) -> None:
+    """Check that an array is of numbers; objects are, where they are integers beyond 64 bits."""
+    kind = array.dtype.kind
+    if kind not in "biufVO" or (kind == "O" and not all(isinstance(x, int) for x in array.flat)):
+        raise DTypeError(f"{array.dtype} is no array of numbers: {data!r}")
+
+
+def from_numpy(array: Array) -> Tensor:
+    """Return a tensor over a NumPy array.
+
+    It shares the array's memory where that is dense, aligned and writeable.
+
+    Raises:
+        DTypeError: Neurenix has no such dtype.
+    """
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(f"from_numpy takes a NumPy array, not {type(array).__name__}")
+    dtype = as_dtype(array.dtype)
+    array = array.view(np.ndarray)  # of a subclass, whose operations may mean something else
+    if not array.flags.carray or not array.dtype.isnative:
+        array = np.array(array, dtype=dtype, order="C")
+    tensor = dispatch.make(array, dtype, array.shape, host_device())
+    tape.version_of(tensor).lent = True  # whoever holds the array may write it
+    return tensor
+
+
+def from_dlpack(source: Any) -> Tensor:
+    """Return a tensor over the memory of any object that speaks DLPack, on the CPU."""
+    return from_numpy(np.from_dlpack(source))
