@@ -91,3 +91,11 @@ def test_softmax_over_nothing() -> None:
     assert nx.softmax(x).shape == (2, 0)
     with pytest.raises(ShapeError):
         nx.max(x, -1)
+
+
+def test_masked_attention_of_float16_holds_against_very_low_scores() -> None:
+    query = nx.Tensor([[150.0]], nx.float16)
+    key = nx.Tensor([[-150.0], [0.0]], nx.float16)
+    value = nx.Tensor([[2.0], [9.0]], nx.float16)
+    mask = nx.Tensor([[True, False]])
+    assert ops.scaled_dot_product_attention(query, key, value, mask).tolist() == [[2]]

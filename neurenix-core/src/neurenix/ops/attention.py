@@ -52,7 +52,7 @@ def _(
         return matmul(softmax(scores, -1), value)
     # A finite score keeps a query that may attend to nothing from becoming NaN: its weights are
     # set to 0 like all that are not allowed.
-    lowest = -1e4 if scores.dtype.name == "float16" else -1e30
+    lowest = -6.5e4 if scores.dtype.name == "float16" else -1e30
     weights = softmax(ew.where(allowed, scores, lowest), -1)
     return matmul(ew.where(allowed, weights, 0.0), value)
 

@@ -1,6 +1,6 @@
 """Ops: one declaration each, with its shape rule, gradient rules and decomposition beside it.
 
-    exp = primitive("exp", meta=same_shape_float)
+    exp = primitive("exp", meta=same_float)
 
     @exp.vjp("x")
     def _(grad, out):
