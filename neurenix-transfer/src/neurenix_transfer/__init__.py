@@ -14,6 +14,8 @@
 | `history`, `progress` | what was measured; what is printed |
 | `features` | the four functions below, public as ``neurenix.transfer.utils`` |
 | `layer_outputs`, `feature_extractor` | outputs of inner layers; a model cut off behind one |
+| `linear_probe` | `fit_linear_probe`: the best linear head on features, in well under a second |
+| `logistic`, `standard_basis`, `lbfgs`, `folds` | what it is made of |
 | `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
 | `predictor` | `load`: a fine-tuned model that classifies photos |
 | `photos`, `commands`, `demo` | what `neurenix fine-tune`, `predict`, `evaluate` and `demo` do |
@@ -56,6 +58,7 @@ from neurenix_transfer.history import History
 from neurenix_transfer.joining import JoinError
 from neurenix_transfer.layer_names import UnknownLayerError
 from neurenix_transfer.layer_outputs import LayerNotRunError
+from neurenix_transfer.linear_probe import LinearProbe, StrengthScore, fit_linear_probe
 from neurenix_transfer.predictor import Prediction, Predictor, load
 from neurenix_transfer.tasks import LabelError
 from neurenix_transfer.transfer_model import TransferModel
@@ -72,6 +75,7 @@ __all__ = [
     "JoinError",
     "LabelError",
     "LayerNotRunError",
+    "LinearProbe",
     "LoRAConv2d",
     "LoRALinear",
     "ModelCheckpoint",
@@ -80,6 +84,7 @@ __all__ = [
     "Predictor",
     "ReduceLROnPlateau",
     "StopTraining",
+    "StrengthScore",
     "TensorBoard",
     "TerminateOnNaN",
     "TransferModel",
@@ -87,6 +92,7 @@ __all__ = [
     "add_lora",
     "compare_model_features",
     "fine_tune",
+    "fit_linear_probe",
     "freeze_layers",
     "get_layer_outputs",
     "get_model_feature_extractor",
