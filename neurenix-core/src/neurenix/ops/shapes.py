@@ -136,4 +136,6 @@ def sum_to(tensor: Tensor, shape: Shape) -> Tensor:
     axes = tuple(range(lead)) + tuple(
         axis for axis, size in enumerate(shape, lead) if size == 1 and tensor.shape[axis] != 1
     )
+    if len(axes) == lead:  # the usual case, a bias: no axis of size 1 has to stay
+        return tensor.sum(axis=axes)
     return tensor.sum(axis=axes, keepdims=True).reshape(shape)
