@@ -62,6 +62,7 @@ from neurenix.ops.elementwise import (
 )
 from neurenix.ops.embedding import embedding
 from neurenix.ops.indexing import flip, gather, nonzero, one_hot, scatter, scatter_add, take
+from neurenix.ops.joining import chunk, concat, split, stack
 from neurenix.ops.layer_norm import group_norm, layer_norm
 from neurenix.ops.loss import (
     bce_with_logits,
@@ -75,17 +76,13 @@ from neurenix.ops.loss import (
 from neurenix.ops.matmul import linear, matmul
 from neurenix.ops.movement import (
     broadcast_to,
-    chunk,
-    concat,
     contiguous,
     expand,
     flatten,
     pad,
     permute,
     reshape,
-    split,
     squeeze,
-    stack,
     transpose,
     unfold,
     unsqueeze,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurenix.dtypes import float_dtype
 from neurenix.errors import ShapeError
-from neurenix.ops.movement import concat, expand, narrow, pad
+from neurenix.ops.joining import concat
+from neurenix.ops.movement import expand, narrow, pad
 from neurenix.ops.op import Shape, TensorMeta, composite
 from neurenix.ops.pool import one_axis, sum_all
 from neurenix.ops.windows import Pair, PairLike, as_pair

@@ -9,7 +9,7 @@ from neurenix.dtypes import bool_, compute_dtype, float_dtype, int64, is_floatin
 from neurenix.errors import ShapeError
 from neurenix.ops import elementwise as ew
 from neurenix.ops.creation import full_like
-from neurenix.ops.movement import split, stack
+from neurenix.ops.joining import split, stack
 from neurenix.ops.op import Op, TensorMeta, primitive
 from neurenix.ops.shapes import (
     AxisLike,

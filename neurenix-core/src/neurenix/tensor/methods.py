@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurenix.ops import activation, indexing, movement, reduce
+from neurenix.ops import activation, indexing, joining, movement, reduce
 from neurenix.ops import elementwise as ew
 from neurenix.ops.matmul import matmul
 from neurenix.ops.scalars import TensorLike
@@ -195,11 +195,11 @@ class Methods:
 
     def split(self: Any, sizes: int | Sequence[int], axis: int = 0) -> list[Tensor]:
         """Return views of pieces along an axis."""
-        return movement.split(self, sizes, axis)
+        return joining.split(self, sizes, axis)
 
     def chunk(self: Any, chunks: int, axis: int = 0) -> list[Tensor]:
         """Return views of about equal pieces along an axis."""
-        return movement.chunk(self, chunks, axis)
+        return joining.chunk(self, chunks, axis)
 
     def contiguous(self: Any) -> Tensor:
         """Return the tensor if it is dense, else a dense copy."""
