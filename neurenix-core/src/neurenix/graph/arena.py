@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from neurenix.graph.constants import Constants, check_captured
+from neurenix.graph.kernels import find_kernel
 from neurenix.ops import dispatch, tape
 from neurenix.ops.movement import assign
 
@@ -73,9 +74,16 @@ class Arena:
             for value in _one_a_storage(v for node in graph.nodes for v in node.outputs)
             if value.storage in results and value.storage not in graph.external
         ]
-        external = (*graph.captured, *graph.inputs)
+        captured = graph.captured
         written = {storage for node in graph.nodes for storage in node.written}
-        self._written = [v for v in _one_a_storage(external) if v.storage in written]
+        external = _one_a_storage((*captured, *graph.inputs))
+        self._written = [value for value in external if value.storage in written]
+        # Results in captured memory: the captured tensor itself where it is the whole result.
+        self._outside = {v.storage: _real(v) for v in reversed(captured)}
+        places = {(v.storage, v.layout): _real(v) for v in reversed(captured)}
+        self._returned = {
+            v: places[v.storage, v.layout] for v in graph.outputs if (v.storage, v.layout) in places
+        }
 
     def run(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Carry out all calls.
@@ -128,13 +136,12 @@ class Arena:
     def _result(self, value: Value, owners: dict[Storage, Tensor]) -> Tensor:
         owner = owners.get(value.storage)
         if owner is None:
-            alike = [v for v in self._graph.captured if v.storage is value.storage]
-            exact = [v for v in alike if v.layout == value.layout]
-            owner = _real((exact or alike)[0])
-            if exact:
-                return owner
+            owner = self._outside[value.storage]
         elif value.layout == (owner.shape, owner.strides, 0):
             return owner
+        exact = self._returned.get(value)
+        if exact is not None:
+            return exact
         shift = 0 if owner._strides is None else owner.offset
         view = dispatch.make(
             owner.buffer,
@@ -167,8 +174,7 @@ class Arena:
             return None
         inputs = [None if value is None else self._tensor(value) for value in node.inputs]
         outputs = tuple(map(self._tensor, node.outputs))
-        dtypes = [None if value is None else value.dtype for value in node.inputs]
-        kernel = self._graph.device.kernels[(node.op, *dtypes)]
+        kernel = find_kernel(self._graph.device, node.op, node.inputs, node.attrs)
         if kernel is not None:
             out = outputs[0] if len(node.op.outputs) == 1 else outputs
             return partial(kernel.function, out, *inputs, **node.attrs)

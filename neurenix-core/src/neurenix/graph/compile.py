@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from neurenix.backends.registry import resolve
 from neurenix.errors import TraceError
 from neurenix.graph.plan import Plan, optimize
 from neurenix.graph.structure import flatten
-from neurenix.graph.trace import TracedModule, home_of, trace_call
+from neurenix.graph.trace import home_of, trace_call
+from neurenix.graph.watch import Module, ModuleState
 from neurenix.ops.mode import mode
 from neurenix.ops.op import TensorMeta
 from neurenix.tensor import Tensor
@@ -34,14 +35,6 @@ class Executable(Protocol):
         ...
 
 
-class Module(TracedModule, Protocol):
-    """What is compiled: a `neurenix.nn.Module`, or what walks and calls as one."""
-
-    def modules(self) -> Iterable[Any]:
-        """Yield the module and all below it."""
-        ...
-
-
 class Compiled:
     """A module that runs as plans; see `compile`.
 
@@ -56,6 +49,7 @@ class Compiled:
         self._lock = threading.RLock()
         self._plans: OrderedDict[Any, tuple[Graph, Executable] | str] = OrderedDict()
         self._told: set[str] = set()
+        self._state: ModuleState | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the module returns for these arguments."""
@@ -65,9 +59,10 @@ class Compiled:
             leaves, nesting = flatten((args, kwargs), (Tensor,), "the arguments of a plan")
         except TraceError as error:
             return self._run_eagerly(str(error), args, kwargs)
-        reason = self._reason_for_eager(leaves)
+        state = self._state_now()
+        reason = _reason_for_eager(state, leaves) if mode.grad else None
         if reason is None:
-            found = self._find((nesting, tuple(map(_described, leaves))), args, kwargs)
+            found = self._find((nesting, tuple(map(_described, leaves)), state.key), args, kwargs)
             if not isinstance(found, str):
                 graph, executable = found
                 return graph.output_structure.rebuild(iter(executable.run(leaves)))
@@ -86,16 +81,20 @@ class Compiled:
             _described(leaf) if isinstance(leaf, Tensor) else (*leaf, home, False)
             for leaf in leaves
         )
-        found = self._find((nesting, tuple(described)), args, kwargs)
+        found = self._find((nesting, tuple(described), self._state_now().key), args, kwargs)
         if isinstance(found, str):
             raise TraceError(found)
         return found[1]
 
+    def _state_now(self) -> ModuleState:
+        if self._state is None or not self._state.holds():
+            self._state = ModuleState(self.module)
+        return self._state
+
     def _find(
-        self, described: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Graph, Executable] | str:
         """Return the plan for arguments, or why there is none."""
-        key = described, _state_of(self.module)
         with self._lock:
             found = self._plans.get(key)
             if found is None:
@@ -119,19 +118,6 @@ class Compiled:
                 "call eval() for inference"
             )
         return graph, make_executable(graph)
-
-    def _reason_for_eager(self, inputs: Sequence[Tensor]) -> str | None:
-        if not mode.grad:
-            return None
-        if any(tensor.requires_grad for tensor in inputs):
-            return "an input requires a gradient, and a plan leaves no tape"
-        trains = any(module.training for module in self.module.modules())
-        if trains and any(p.requires_grad for _, p in self.module.named_parameters()):
-            return (
-                "it is in training mode, has trainable parameters and autograd is on, but a plan "
-                "leaves no tape; for inference call eval(), or use no_grad()"
-            )
-        return None
 
     def _run_eagerly(self, reason: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._tell(reason)
@@ -205,15 +191,13 @@ def _described(tensor: Tensor) -> tuple[Any, ...]:
     return tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad
 
 
-def _state_of(module: Module) -> tuple[Any, ...]:
-    """Return what a trace depends on besides the arguments: the parts, and their modes."""
-    modules = [
-        (id(each), each.training, *each._forward_hooks, *each._forward_pre_hooks)
-        for each in module.modules()
-    ]
-    tensors = [
-        (id(tensor), tensor.shape, tensor.dtype, tensor.device, tensor.requires_grad)
-        for tensors in (module.named_parameters(), module.named_buffers())
-        for _, tensor in tensors
-    ]
-    return tuple(modules), tuple(tensors)
+def _reason_for_eager(state: ModuleState, inputs: Sequence[Tensor]) -> str | None:
+    """Return why a module runs itself where autograd is on, or None if it need not."""
+    if any(tensor.requires_grad for tensor in inputs):
+        return "an input requires a gradient, and a plan leaves no tape"
+    if state.trains:
+        return (
+            "it is in training mode, has trainable parameters and autograd is on, but a plan "
+            "leaves no tape; for inference call eval(), or use no_grad()"
+        )
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from neurenix.graph.kernels import find_kernel
 from neurenix.graph.rewrite import keep, rewrite
 from neurenix.ops import movement
 
@@ -23,8 +24,7 @@ def make_dense(graph: Graph) -> Graph:
     def replace(node: Node, inputs: Inputs, rewriter: Rewriter) -> tuple[Tensor, ...] | None:
         if node.op.view:
             return None
-        dtypes = [None if value is None else value.dtype for value in node.inputs]
-        kernel = graph.device.kernels[(node.op, *dtypes)]
+        kernel = find_kernel(graph.device, node.op, node.inputs, node.attrs)
         if kernel is None or kernel.strided:
             return None
         donated = set(node.op.donates.values())

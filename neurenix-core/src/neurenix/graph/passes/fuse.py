@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from neurenix.graph.kernels import find_kernel
 from neurenix.graph.rewrite import rewrite
 from neurenix.ops.fused import conv2d_fused, max_pool2d_values
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from neurenix.graph.graph import Graph, Node, Value
     from neurenix.graph.rewrite import Inputs, Rewriter
-    from neurenix.ops.op import Op
     from neurenix.tensor import Tensor
 
 
@@ -44,7 +44,7 @@ def fuse(graph: Graph) -> Graph:
         if (
             node.op.name == "max_pool2d"
             and counts[node.outputs[1]] == 0
-            and _has_kernel(graph, max_pool2d_values, *node.inputs)
+            and find_kernel(graph.device, max_pool2d_values, node.inputs, node.attrs) is not None
         ):
             values = max_pool2d_values(*inputs, **node.attrs)
             return values, values  # nobody reads the second
@@ -74,7 +74,7 @@ def _chains(graph: Graph) -> list[_Chain]:
             last, activation = reader, "relu"
         if (
             last is not conv
-            and _has_kernel(graph, conv2d_fused, *conv.inputs, residual)
+            and find_kernel(graph.device, conv2d_fused, (*conv.inputs, residual), {}) is not None
             and not _is_written(graph, conv, position[conv], position[last])
         ):
             taken.add(conv.outputs[0])
@@ -94,11 +94,6 @@ def _other_operand(node: Node, one: Value) -> Value | None:
     if other is None or other is one or other.shape != one.shape or other.dtype != one.dtype:
         return None
     return other
-
-
-def _has_kernel(graph: Graph, op: Op, *inputs: Value | None) -> bool:
-    dtypes = [None if value is None else value.dtype for value in inputs]
-    return graph.device.kernels[(op, *dtypes)] is not None
 
 
 def _is_written(graph: Graph, conv: Node, first: int, last: int) -> bool:

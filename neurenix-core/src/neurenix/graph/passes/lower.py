@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neurenix.errors import TraceError
+from neurenix.graph.kernels import find_kernel
 from neurenix.graph.recorder import Recorder
 from neurenix.graph.rewrite import Rewriter
 from neurenix.ops import dispatch
@@ -39,12 +40,11 @@ class _Lowering(Recorder):
     ) -> tuple[Tensor, ...]:
         """Add an op, or what it is composed of."""
         home = device or dispatch.common_device(op, inputs)
-        dtypes = [None if x is None else x.dtype for x in inputs]
         if (
             op.view
             or op is assign
             or op.decomposition is None
-            or home.kernels[(op, *dtypes)] is not None
+            or find_kernel(home, op, inputs, attrs) is not None
         ):
             return super().record(op, inputs, attrs, home)
         try:

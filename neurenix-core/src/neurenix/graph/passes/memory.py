@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from neurenix.graph.kernels import find_kernel
 from neurenix.ops.elementwise import Binary, Unary
 
 if TYPE_CHECKING:
@@ -139,8 +140,7 @@ def _overwritable(
     """Return the storage of an input that an elementwise node may write its output over."""
     if not isinstance(node.op, Unary | Binary):
         return None
-    dtypes = [None if value is None else value.dtype for value in node.inputs]
-    kernel = graph.device.kernels[(node.op, *dtypes)]
+    kernel = find_kernel(graph.device, node.op, node.inputs, node.attrs)
     if kernel is None or not kernel.in_place:
         return None
     out = node.outputs[0]
