@@ -1,0 +1,1 @@
+"""The demo: learning handwritten digits with and without transfer, side by side."""

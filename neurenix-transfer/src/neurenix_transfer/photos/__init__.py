@@ -1,0 +1,14 @@
+"""The photo job behind ``neurenix fine-tune``, ``predict`` and ``evaluate``, also for Python.
+
+| File | Holds |
+|---|---|
+| `job` | `fine_tune_photos`: the whole run, from a folder of photos to the folder of a run |
+| `options`, `plan` | what was asked for; what is decided before the first photo is decoded |
+| `layout`, `decoding` | which photos to train and validate on; reading each of them once |
+| `preprocessing` | from a photo to a tensor, in two steps |
+| `recipe`, `estimate` | optimizer and schedule; how long it will take |
+| `evaluation`, `report` | how good predictions are; the picture |
+| `model_file`, `run_folder`, `record` | what is written, and how it appears whole or not at all |
+| `answers` | `predict` and `evaluate` |
+| `console` | lines, warnings, bars |
+"""

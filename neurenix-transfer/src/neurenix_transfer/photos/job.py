@@ -1,0 +1,252 @@
+"""The main job: a folder of photos in, a fine-tuned model and what is known of it out."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurenix.data import Dataset
+from neurenix.data.photo_files import photo_digest
+from neurenix.data.photos import PhotoError
+from neurenix.errors import NeurenixError, require
+from neurenix_transfer.fine_tune import fine_tune
+from neurenix_transfer.history import History
+from neurenix_transfer.photos.console import Console, Stopwatch, duration
+from neurenix_transfer.photos.decoding import (
+    MEMORY_BUDGET_BYTES,
+    DecodedFolder,
+    DecodedPhotos,
+    check_classes,
+    decode_folder,
+)
+from neurenix_transfer.photos.estimate import SAMPLE, measure_pace
+from neurenix_transfer.photos.evaluation import Evaluation, evaluation_lines
+from neurenix_transfer.photos.model_file import save_classifier
+from neurenix_transfer.photos.options import FineTuneOptions, OptionError
+from neurenix_transfer.photos.plan import Plan, make_plan, plan_lines
+from neurenix_transfer.photos.preprocessing import augmented_preprocessing, split_preprocessing
+from neurenix_transfer.photos.recipe import make_optimizer, make_schedule
+from neurenix_transfer.photos.record import history_record, run_record, write_json
+from neurenix_transfer.photos.report import Report, save_report
+from neurenix_transfer.photos.run_folder import (
+    HISTORY_FILE,
+    MODEL_FILE,
+    REPORT_FILE,
+    RUN_FILE,
+    RUN_FILES,
+    OutputExistsError,
+    check_output,
+    staged_run,
+)
+from neurenix_transfer.predictor import Predictor
+
+
+class DivergedError(NeurenixError, ArithmeticError):
+    """A training whose loss ceased to be a number."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        folder: Where its files are.
+        history: What each epoch measured.
+        evaluation: The validation photos beside the predictions of the weights that were kept;
+            None where Ctrl-C prevented it.
+        interrupted: Whether Ctrl-C ended the training.
+    """
+
+    folder: Path
+    history: History
+    evaluation: Evaluation | None
+    interrupted: bool
+
+
+def describe_run(options: FineTuneOptions, console: Console | None = None) -> Plan:
+    """Say what would be trained, and about how long it would take; write nothing."""
+    console = console or Console()
+    try:
+        check_output(options.out_folder, options.overwrite)
+    except OutputExistsError as error:
+        console.warn(str(error))
+    plan = _introduce(options, console)
+    resize, to_tensor = split_preprocessing(plan.classifier.preprocessing)
+    sample: list[Any] = []
+    watch = Stopwatch()
+    for path in plan.layout.train.paths:
+        with suppress(PhotoError):  # the run itself names every broken photo
+            sample.append(to_tensor(DecodedPhotos(resize).decode(path)))
+        if len(sample) == SAMPLE:
+            break
+    if not sample:
+        raise OptionError(
+            "none of the photos to train on can be read, so that nothing can be timed"
+        )
+    reading = watch.seconds / len(sample) * (len(plan.layout.train) + len(plan.layout.val))
+    console.line(_estimate(plan, sample, len(plan.layout.train), len(plan.layout.val), reading))
+    console.line(f"Dry run: nothing was trained. A run would write {options.out_folder}")
+    return plan
+
+
+def fine_tune_photos(options: FineTuneOptions, console: Console | None = None) -> RunResult:
+    """Fine-tune a pretrained model on a folder of photos, and write the run's folder.
+
+    Args:
+        options: What to train on what, and how.
+        console: Where lines, warnings and progress go.
+
+    Raises:
+        OutputExistsError: The output folder holds a run, and ``overwrite`` is false.
+        PhotoFolderError: The photos are not as expected.
+        WeightsFileError: The weights are not the base's.
+        KeyboardInterrupt: Ctrl-C before the first epoch had ended; nothing was written.
+    """
+    console = console or Console()
+    watch = Stopwatch()
+    check_output(options.out_folder, options.overwrite)
+    # What is needed at the end is asked for now, not after the training.
+    require("matplotlib.figure", install="pip install matplotlib", purpose="the picture of a run")
+    plan = _introduce(options, console)
+    with staged_run(options.out_folder, options.overwrite) as stage:
+        train, val = _decode(plan, console)
+        history, interrupted = _train(plan, train, val, console)
+        save_classifier(stage / MODEL_FILE, plan.classifier)
+        write_json(stage / HISTORY_FILE, history_record(history))
+        evaluation = None
+        try:
+            evaluation = _evaluate(plan, val, console)
+            _save_report(stage / REPORT_FILE, plan, history, evaluation, val)
+        except KeyboardInterrupt:
+            interrupted = True  # the weights are safe; a second Ctrl-C asks not to wait for more
+        record = run_record(plan, history, evaluation, train, val, photo_digest(stage / MODEL_FILE))
+        record |= {"interrupted": interrupted, "seconds": round(watch.seconds, 1)}
+        write_json(stage / RUN_FILE, record)
+    result = RunResult(options.out_folder, history, evaluation, interrupted)
+    _conclude(result, train, console)
+    return result
+
+
+def _introduce(options: FineTuneOptions, console: Console) -> Plan:
+    plan = make_plan(options)
+    for line in plan_lines(plan):
+        console.line(line)
+    for warning in plan.layout.warnings:
+        console.warn(warning)
+    return plan
+
+
+def _decode(plan: Plan, console: Console) -> tuple[DecodedFolder, DecodedFolder]:
+    watch = Stopwatch()
+    preprocessing = plan.classifier.preprocessing
+    resize, _ = split_preprocessing(preprocessing)
+    train_resize = augmented_preprocessing(preprocessing)[0] if plan.options.augment else resize
+    layout, budget = plan.layout, MEMORY_BUDGET_BYTES
+    val = decode_folder(layout.val, resize, console, "Decoding val", budget)
+    budget -= val.photos.bytes
+    train = decode_folder(layout.train, train_resize, console, "Decoding train", budget)
+    for folder, decoded in ((layout.train, train), (layout.val, val)):
+        check_classes(folder, decoded)
+    count = len(train.photos) + len(val.photos)
+    kept = train.photos.in_memory + val.photos.in_memory
+    memory = f"{(train.photos.bytes + val.photos.bytes) / 2**20:.0f} MiB"
+    rest = "" if kept == count else f" for {kept} of them; the rest is decoded at each use"
+    console.line(f"Decoded {count} photos in {duration(watch.seconds)}, {memory}{rest}")
+    return train, val
+
+
+def _train(
+    plan: Plan, train: DecodedFolder, val: DecodedFolder, console: Console
+) -> tuple[History, bool]:
+    options, classifier = plan.options, plan.classifier
+    _, to_tensor = split_preprocessing(classifier.preprocessing)
+    transform = to_tensor
+    if options.augment:
+        transform = augmented_preprocessing(classifier.preprocessing)[1]
+    sample = [to_tensor(val.photos[index]) for index in range(min(SAMPLE, len(val.photos)))]
+    console.line(_estimate(plan, sample, len(train.photos), len(val.photos)))
+    try:
+        history = fine_tune(
+            classifier.model,
+            make_optimizer(classifier.model, options),
+            Dataset(train.photos, train.labels, transform),
+            val_data=Dataset(val.photos, val.labels, to_tensor),
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            restore_best=True,
+            scheduler=make_schedule(options),
+            verbose=0 if console.quiet else 1,
+        )
+        interrupted = False
+    except KeyboardInterrupt as interrupt:
+        history = getattr(interrupt, "history", None) or History()
+        interrupted = True
+        if not history.epochs:
+            raise KeyboardInterrupt(
+                "No epoch had ended, so that nothing was written."
+            ) from interrupt
+        console.line(f"Stopped by Ctrl-C after {history.epochs} of {options.epochs} epochs")
+    if history.best_epoch is None:
+        raise DivergedError(
+            "the validation loss was never a number, so that no weights are worth keeping: lower "
+            f"--lr ({options.lr:g})" + (" and --base-lr" if options.unfreeze else "")
+        )
+    return history, interrupted
+
+
+def _estimate(
+    plan: Plan, sample: list[Any], train_count: int, val_count: int, reading: float = 0.0
+) -> str:
+    pace = measure_pace(plan.classifier.model, sample, plan.device)
+    epochs = plan.options.epochs
+    total = reading + pace.seconds(train_count, val_count, epochs)
+    return (
+        f"Estimate: about {duration(total)} for {epochs} epochs ({1000 * pace.train:.0f} ms to "
+        f"train on a photo, {1000 * pace.evaluate:.0f} ms to validate on one)"
+    )
+
+
+def _evaluate(plan: Plan, val: DecodedFolder, console: Console) -> Evaluation:
+    """Predict the validation photos as `neurenix predict` will: by the same code."""
+    predictor = Predictor(plan.classifier, plan.device)
+    rows = []
+    with console.progress("Evaluating", len(val.photos)) as step:
+        for row in predictor.probabilities(val.photos):
+            rows.append(row)
+            step()
+    return Evaluation(
+        plan.classifier.classes,
+        np.array(val.labels, np.int64),
+        np.stack(rows),
+        tuple(val.photos.paths),
+    )
+
+
+def _save_report(
+    path: Path, plan: Plan, history: History, evaluation: Evaluation, val: DecodedFolder
+) -> None:
+    classes = plan.classifier.classes
+    names = ", ".join(classes) if len(classes) <= 4 else f"{len(classes)} classes"
+    title = f"{plan.classifier.base} fine-tuned on {plan.layout.root.resolve().name} ({names})"
+    save_report(path, Report(title, history, history.best_epoch, evaluation, val.photos))
+
+
+def _conclude(result: RunResult, train: DecodedFolder, console: Console) -> None:
+    history, folder = result.history, result.folder
+    best = history.best_epoch
+    if best is not None:
+        console.line(
+            f"Kept epoch {best + 1} of {history.epochs}, of the lowest validation loss "
+            f"({history['val_loss'][best]:.4f})"
+        )
+    if result.evaluation is not None:
+        for line in evaluation_lines(result.evaluation, train.labels):
+            console.line(line)
+    present = [name for name in RUN_FILES if (folder / name).exists()]
+    console.line(f"Wrote {folder}: {', '.join(reversed(present))}")
+    console.line(f"Next: neurenix predict {folder} PHOTO-OR-FOLDER")

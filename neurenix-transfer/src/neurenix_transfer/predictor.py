@@ -1,0 +1,205 @@
+"""Predicting with a fine-tuned model: photos in, classes and their probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+import neurenix
+from neurenix import Tensor
+from neurenix.data.photo_files import scan_photos
+from neurenix.data.photos import PhotoError, read_photo
+from neurenix.errors import NeurenixError
+from neurenix_transfer.photos.model_file import PhotoClassifier, load_classifier
+from neurenix_transfer.photos.preprocessing import split_preprocessing
+
+if TYPE_CHECKING:
+    from neurenix.backends import DeviceLike
+
+PhotoLike: TypeAlias = "str | PathLike[str] | npt.NDArray[np.uint8]"
+
+_TILE = 32  # samples a forward pass, where the backend's results do not depend on it
+
+
+class PhotoInputError(NeurenixError, TypeError, ValueError):
+    """Something that is neither the path of a photo nor its pixels."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one photo.
+
+    Attributes:
+        classes: The names of the classes.
+        probabilities: The probability of each, summing to 1.
+        path: The photo; None where its pixels were given.
+    """
+
+    classes: tuple[str, ...]
+    probabilities: npt.NDArray[np.float64]
+    path: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.classes[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the most probable class."""
+        return float(self.probabilities.max())
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Return the most probable classes with their probabilities, the first first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.classes[index], float(self.probabilities[index])) for index in order]
+
+    def __repr__(self) -> str:
+        where = f", path={str(self.path)!r}" if self.path is not None else ""
+        return f"Prediction({self.label!r}, probability={self.probability:.4f}{where})"
+
+
+class Predictor:
+    """A fine-tuned model that classifies photos.
+
+    A photo's probabilities do not depend on the photos beside it: where the backend's bits
+    depend on the size of a batch, photos are computed one by one.
+
+    Args:
+        classifier: The model, its classes and its preprocessing.
+        device: Where to compute; by default the default device.
+
+    Attributes:
+        model: The model, in eval mode.
+        classes: The names of the classes, in the order of the model's outputs.
+        preprocessing: What each photo goes through.
+    """
+
+    def __init__(self, classifier: PhotoClassifier, device: DeviceLike | None = None) -> None:
+        self.model = classifier.model
+        self.classes = classifier.classes
+        self.preprocessing = classifier.preprocessing
+        self.device = neurenix.Device(device) if device is not None else neurenix.default_device()
+        self.resize, self.to_tensor = split_preprocessing(classifier.preprocessing)
+        self.model.to(self.device)
+        self.model.eval()
+
+    def predict(self, photos: PhotoLike | Sequence[PhotoLike]) -> list[Prediction]:
+        """Classify photos.
+
+        Args:
+            photos: A path, a folder (all photos in it and in the folders below), an array of
+                RGB bytes, or several of these in a list or, for arrays, along a first axis.
+
+        Returns:
+            One prediction a photo, in order.
+
+        Shape:
+            An array: (H, W, 3) or (N, H, W, 3).
+
+        Raises:
+            PhotoError: A photo cannot be read.
+            PhotoFolderError: There is no such file or folder.
+            PhotoInputError: An array is not made of RGB bytes.
+        """
+        items = list(_flattened(photos))
+        rows = self.probabilities(self._resized(item) for item in items)
+        return [
+            Prediction(self.classes, row, item if isinstance(item, Path) else None)
+            for item, row in zip(items, rows, strict=True)
+        ]
+
+    def predict_readable(
+        self, paths: Sequence[Path], broken: list[PhotoError]
+    ) -> Iterator[Prediction]:
+        """Classify photos one by one; those that cannot be read are added to ``broken``."""
+        for path in paths:
+            try:
+                pixels = self._resized(path)
+            except PhotoError as error:
+                broken.append(error)
+                continue
+            yield Prediction(self.classes, next(self.probabilities([pixels])), path)
+
+    def probabilities(
+        self, resized: Iterable[npt.NDArray[np.uint8]]
+    ) -> Iterator[npt.NDArray[np.float64]]:
+        """Give the probabilities of photos that have the model's size already.
+
+        Shape:
+            Input: (H, W, 3) each. Output: (C,) each.
+        """
+        backend = self.device.backend
+        size = _TILE if backend is not None and backend.batch_invariant else 1
+        tile: list[Any] = []
+        for pixels in resized:
+            tile.append(self.to_tensor(pixels))
+            if len(tile) == size:
+                yield from self._forward(tile)
+                tile = []
+        if tile:
+            yield from self._forward(tile)
+
+    def _forward(self, tile: list[Any]) -> npt.NDArray[np.float64]:
+        with neurenix.inference_mode():
+            batch: Tensor = neurenix.stack(tile).to(self.device)
+            logits = self.model(batch).numpy().astype(np.float64)
+        # In float64 and on the host, so that rounding cannot make two classes equal.
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(
+            axis=1, keepdims=True
+        )
+        return probabilities
+
+    def _resized(self, item: Path | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        pixels = read_photo(item) if isinstance(item, Path) else item
+        resized: npt.NDArray[np.uint8] = np.ascontiguousarray(self.resize(pixels))
+        return resized
+
+    def __repr__(self) -> str:
+        return f"Predictor(classes={list(self.classes)}, device={str(self.device)!r})"
+
+
+def load(path: str | PathLike[str], device: DeviceLike | None = None) -> Predictor:
+    """Load a fine-tuned model.
+
+    Args:
+        path: The folder that ``neurenix fine-tune`` wrote, or its ``model.safetensors``.
+        device: Where to compute; by default the default device.
+
+    Raises:
+        NoModelError: There is no such folder, or it holds no model.
+        WeightsFileError: The model's file is damaged.
+
+    Examples:
+        >>> predictor = neurenix.load("ants-or-bees")  # doctest: +SKIP
+        >>> predictor.predict("garden.jpg")  # doctest: +SKIP
+        [Prediction('bees', probability=0.9731, path='garden.jpg')]
+    """
+    return Predictor(load_classifier(path), device)
+
+
+def _flattened(photos: Any) -> Iterator[Path | npt.NDArray[np.uint8]]:
+    if isinstance(photos, np.ndarray):
+        if photos.dtype != np.uint8 or photos.ndim not in (3, 4) or photos.shape[-1] != 3:
+            raise PhotoInputError(
+                f"expected RGB bytes of shape (H, W, 3) or (N, H, W, 3), got {photos.dtype} of "
+                f"shape {photos.shape}"
+            )
+        yield from (photos if photos.ndim == 4 else [photos])
+    elif isinstance(photos, str | PathLike):
+        path = Path(photos)
+        yield from ([path] if path.is_file() else scan_photos(path).photos)
+    elif isinstance(photos, Iterable):
+        for photo in photos:
+            yield from _flattened(photo)
+    else:
+        raise PhotoInputError(
+            f"expected the path of a photo or of a folder, or an array of RGB bytes, got {photos!r}"
+        )
