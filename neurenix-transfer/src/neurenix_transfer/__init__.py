@@ -16,6 +16,8 @@
 | `layer_outputs`, `feature_extractor` | outputs of inner layers; a model cut off behind one |
 | `linear_probe` | `fit_linear_probe`: the best linear head on features, in well under a second |
 | `logistic`, `standard_basis`, `lbfgs`, `folds` | what it is made of |
+| `transferability` | which layer's features suit a task: LogME and cross-validated probes |
+| `logme`, `blocks`, `pooling`, `batches` | what it is made of |
 | `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
 | `predictor` | `load`: a fine-tuned model that classifies photos |
 | `photos`, `commands`, `demo` | what `neurenix fine-tune`, `predict`, `evaluate` and `demo` do |
@@ -62,6 +64,7 @@ from neurenix_transfer.linear_probe import LinearProbe, StrengthScore, fit_linea
 from neurenix_transfer.predictor import Prediction, Predictor, load
 from neurenix_transfer.tasks import LabelError
 from neurenix_transfer.transfer_model import TransferModel
+from neurenix_transfer.transferability import LayerScore, Transferability, transferability
 
 __all__ = [
     "AdapterError",
@@ -75,6 +78,7 @@ __all__ = [
     "JoinError",
     "LabelError",
     "LayerNotRunError",
+    "LayerScore",
     "LinearProbe",
     "LoRAConv2d",
     "LoRALinear",
@@ -88,6 +92,7 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
     "TransferModel",
+    "Transferability",
     "UnknownLayerError",
     "add_lora",
     "compare_model_features",
@@ -100,6 +105,7 @@ __all__ = [
     "load_lora",
     "merge_lora",
     "save_lora",
+    "transferability",
     "unfreeze_layers",
     "unload_lora",
     "visualize_layer_activations",

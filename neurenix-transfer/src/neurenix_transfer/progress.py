@@ -45,12 +45,22 @@ class Progress:
         self._next_draw = self._started + _BAR_INTERVAL
 
     def batch(self, epoch: int, done: int, steps: int | None) -> None:
-        """Draw the bar, if there is one and it is time to."""
+        """Draw the bar of an epoch, if there is one and it is time to."""
+        self.step(f"Epoch {epoch + 1}/{self.epochs}", done, steps)
+
+    def step(self, what: str, done: int, steps: int | None) -> None:
+        """Draw the bar of something that goes on, if there is one and it is time to.
+
+        Args:
+            what: What goes on, the words before the bar.
+            done: How many of its batches are done.
+            steps: How many there are; None where that cannot be known.
+        """
         now = time.perf_counter()
         if not self._bar or now < self._next_draw:
             return
         self._next_draw = now + _BAR_INTERVAL
-        head = f"Epoch {epoch + 1}/{self.epochs} "
+        head = f"{what} "
         if steps is None:
             text = f"{head}{done} batches"
         else:
@@ -61,6 +71,10 @@ class Progress:
         self._clear()
         self._write(text[: shutil.get_terminal_size().columns - 1])
         self._drawn = True
+
+    def done(self) -> None:
+        """Wipe the bar away."""
+        self._clear()
 
     def epoch_end(self, epoch: int, history: History) -> None:
         """Print the line of an epoch."""
