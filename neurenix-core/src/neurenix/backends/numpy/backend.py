@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 # One module a family of ops; importing it registers its kernels.
 _FAMILIES = (
+    "attention",
     "conv",
     "elementwise",
     "fused",
+    "gelu",
     "matmul",
     "movement",
     "norm",

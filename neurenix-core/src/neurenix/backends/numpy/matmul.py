@@ -21,6 +21,10 @@ def matmul(out: Array, x: Array, y: Array) -> None:
 @kernel("linear", dtypes=FLOATS)
 def linear(out: Array, x: Array, weight: Array, bias: Array | None) -> None:
     """X W^T + b."""
-    matmul(out, x, weight.T)
+    if x.ndim > 2 and x.size and out.size and x.flags.c_contiguous:
+        # One product of all rows: over leading axes, NumPy multiplies matrix by matrix.
+        matmul(out.reshape(-1, out.shape[-1]), x.reshape(-1, x.shape[-1]), weight.T)
+    else:
+        matmul(out, x, weight.T)
     if bias is not None:
         np.add(out, bias, out=out)
