@@ -34,3 +34,11 @@ def assets() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no assets at {folder}; NEURENIX_TEST_ASSETS names their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def text_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small, randomly initialised text encoder with its tokenizer."""
+    from tiny_text_encoder import write_text_encoder
+
+    return write_text_encoder(tmp_path_factory.mktemp("text-encoder"))

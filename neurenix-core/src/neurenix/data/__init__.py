@@ -1,4 +1,4 @@
-"""Datasets, the reading of photos, transforms, and batches of samples."""
+"""Datasets, the reading of photos and texts, transforms, and batches of samples."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ from neurenix.data.photo_files import (
 )
 from neurenix.data.photos import PHOTO_EXTENSIONS, PhotoError, is_photo, read_photo
 from neurenix.data.split import random_split, stratified_indices, stratified_split
+from neurenix.data.text import (
+    TextDataset,
+    TextFileError,
+    Texts,
+    Tokenizer,
+    TokenizerError,
+    group_alike,
+    read_texts,
+    texts_digest,
+)
 
 __all__ = [
     "PHOTO_EXTENSIONS",
@@ -30,19 +40,27 @@ __all__ = [
     "PhotoFolderError",
     "PhotoScan",
     "Subset",
+    "TextDataset",
+    "TextFileError",
+    "Texts",
+    "Tokenizer",
+    "TokenizerError",
     "current_generator",
     "default_collate",
     "drawing_from",
     "find_broken",
     "find_copies",
+    "group_alike",
     "group_identical",
     "is_photo",
     "photo_digest",
     "photos_digest",
     "random_split",
     "read_photo",
+    "read_texts",
     "scan_photos",
     "stratified_indices",
     "stratified_split",
+    "texts_digest",
     "transforms",
 ]

@@ -101,6 +101,11 @@ class Subset(Dataset):
         if labels is not None:
             self.labels = [labels[index] for index in self.indices]
 
+    @property
+    def collate_fn(self) -> Callable[[list[Any]], Any] | None:
+        """What joins samples of the whole dataset into a batch; None for the default."""
+        return getattr(self.dataset, "collate_fn", None)
+
     def __len__(self) -> int:
         return len(self.indices)
 

@@ -32,7 +32,8 @@ class DataLoader:
         shuffle: Whether each epoch has an order of its own.
         num_workers: Threads that read ahead; 0 reads in the calling thread. Threads share the
             dataset: nothing is copied or pickled.
-        collate_fn: Joins a list of samples into a batch; ``default_collate`` if None.
+        collate_fn: Joins a list of samples into a batch. If None, the dataset's own
+            ``collate_fn`` where it has one (a dataset of texts does), else ``default_collate``.
         drop_last: Leave out a last batch that is smaller.
         seed: Seed of the order and of random transforms; the seed of ``neurenix.manual_seed``
             if None.
@@ -70,6 +71,8 @@ class DataLoader:
                 "expected a dataset with a length and samples by number (__len__ and "
                 f"__getitem__), got {type(dataset).__name__}"
             )
+        if collate_fn is None:
+            collate_fn = getattr(dataset, "collate_fn", None)
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"expected collate_fn to be callable, got {type(collate_fn).__name__}")
         self.dataset = dataset
