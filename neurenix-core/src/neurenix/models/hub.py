@@ -31,7 +31,7 @@ class PretrainedWeightsError(NeurenixError, RuntimeError):
     """Pretrained weights that are neither on this machine nor to be had from the hub."""
 
 
-class _VerificationError(Exception):
+class VerificationError(Exception):
     """A download that is not what the hub announced."""
 
 
@@ -71,51 +71,62 @@ def _download(weights: Weights, target: Path, check: Callable[[Path], object]) -
     remote = hub.get_hf_file_metadata(hub.hf_hub_url(weights.hub_id, weights.filename))
     target.parent.mkdir(parents=True, exist_ok=True)
     size = f" ({remote.size / 1e6:.1f} MB)" if remote.size else ""
-    _tell(f"Downloading {weights.hub_id}/{weights.filename}{size} to {target}")
+    tell(f"Downloading {weights.hub_id}/{weights.filename}{size} to {target}")
     with tempfile.TemporaryDirectory(prefix=f".{weights.name}-", dir=target.parent) as folder:
         # The commit is pinned, so that the file is the one whose hash was just read.
         downloaded = hub.hf_hub_download(
             weights.hub_id, weights.filename, revision=remote.commit_hash, local_dir=folder
         )
         file = Path(downloaded)
-        _verify(file, remote)
+        verify(file, remote)
         check(file)
-        _flush(file)
+        flush(file)
         os.replace(file, target)
 
 
-def _verify(file: Path, remote: Any) -> None:
+def verify(file: Path, remote: Any) -> None:
+    """Check a download against the size and the hash that the hub announced.
+
+    Raises:
+        VerificationError: It is another file, or half of one.
+    """
     size = file.stat().st_size
     if remote.size is not None and size != remote.size:
-        raise _VerificationError(f"the download has {size} bytes, the hub announced {remote.size}")
+        raise VerificationError(f"the download has {size} bytes, the hub announced {remote.size}")
     if remote.etag is None or not _SHA256.fullmatch(remote.etag):
-        _tell("The hub gave no SHA-256 for it: its size and its content are checked instead.")
+        tell("The hub gave no SHA-256 for it: its size and its content are checked instead.")
         return
     with open(file, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != remote.etag:
-        raise _VerificationError(
+        raise VerificationError(
             f"the download has the SHA-256 {digest}, the hub announced {remote.etag}"
         )
 
 
-def _flush(file: Path) -> None:
+def flush(file: Path) -> None:
+    """Wait until a file is on the disk."""
     with open(file, "rb+") as stream:
         os.fsync(stream.fileno())
 
 
-def _tell(message: str) -> None:
+def tell(message: str) -> None:
+    """Print a line to standard error."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 
 
-def _explanation(weights: Weights, error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Say why a download failed."""
     if isinstance(error, WeightsFileError):  # whose file is gone
-        reason = f"what it gave cannot be used: {error.problem}"
-    elif isinstance(error, NeurenixError | _VerificationError):
-        reason = str(error)
-    else:
-        reason = f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
+        return f"what it gave cannot be used: {error.problem}"
+    if isinstance(error, NeurenixError | VerificationError):
+        return str(error)
+    return f"{type(error).__name__}: {str(error).strip() or 'no reason given'}"
+
+
+def _explanation(weights: Weights, error: Exception) -> str:
+    reason = reason_of(error)
     places = "".join(f"\n  - {path}: no such file" for path in local_paths(weights))
     first = local_paths(weights)[0]
     return (

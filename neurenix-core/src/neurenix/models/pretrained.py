@@ -75,6 +75,22 @@ def _matching(
         found, expected = _without(found, head), _without(expected, head)
     else:
         _check_classes(path, found, expected, head)
+    return match_state(path, found, expected), metadata
+
+
+def match_state(
+    path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return the tensors of a file that go into a model, cast to the dtypes it has.
+
+    Args:
+        path: The file, for errors.
+        found: Its tensors, under the model's names.
+        expected: The model's state dict.
+
+    Raises:
+        WeightsFileError: A tensor is missing, unexpected, or of another shape or kind.
+    """
     names = [name for name in expected if name in found]
     missing = [name for name in expected if name not in found and not name.endswith(_COUNTER)]
     unexpected = [name for name in found if name not in expected and not name.endswith(_COUNTER)]
@@ -91,7 +107,7 @@ def _matching(
             + _listed("unexpected", unexpected)
             + _listed("of another shape", misshapen),
         )
-    return {name: _cast(path, name, found[name], expected[name]) for name in names}, metadata
+    return {name: _cast(path, name, found[name], expected[name]) for name in names}
 
 
 def _check_classes(
