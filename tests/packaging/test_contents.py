@@ -111,7 +111,7 @@ def test_the_meta_distribution_starts_at_3(dist: Path) -> None:
     assert {"neurenix-transfer", "pillow", "huggingface-hub", "rich", "typer", "matplotlib"} <= set(
         requirements(dist, "neurenix")
     )
-    assert found.get_all("Provides-Extra") == ["demo"]
+    assert found.get_all("Provides-Extra") == ["demo", "text"]
 
 
 @pytest.mark.parametrize("name", NAMES)
