@@ -38,6 +38,10 @@ class PluginError(NeurenixError, RuntimeError):
     """A plugin that breaks the protocol it was declared for."""
 
 
+class SettingError(NeurenixError, ValueError):
+    """An environment variable with a value that is not understood."""
+
+
 class MissingDependencyError(NeurenixError, ImportError):
     """An optional dependency is needed and is not installed."""
 

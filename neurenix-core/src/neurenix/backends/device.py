@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from neurenix.errors import DeviceError
+from neurenix.plugins.discovery import normalize
 
 if TYPE_CHECKING:
     from neurenix.backends.kernel_table import KernelTable
@@ -77,6 +78,10 @@ class Device:
             device = cls._interned.setdefault(key, device)
         return device
 
+    def forget(self) -> None:
+        """Free the name: another device may have it from now on."""
+        self._interned.pop((self.type, self.index, self.distribution), None)
+
     def __str__(self) -> str:
         index = f":{self.index}" if self.index else ""
         return self.type + index + (f"@{self.distribution}" if self.distribution else "")
@@ -107,4 +112,5 @@ def _parse(name: str, index: int | None) -> tuple[str, int, str | None]:
     stated = int(match["index"]) if match["index"] else None
     if stated is not None and index is not None and stated != index:
         raise DeviceError(f"{name!r} names index {stated}, but index={index} was given too")
-    return match["type"], stated if stated is not None else (index or 0), match["distribution"]
+    number = stated if stated is not None else (index or 0)
+    return match["type"], number, match["distribution"] and normalize(match["distribution"])

@@ -54,6 +54,7 @@ class DeviceInfo:
         memory_bytes: Its memory, where the backend can tell.
         software: It emulates hardware; automatic choice passes it over.
         details: Anything else worth showing, name to value.
+        name: What the device is called, such as ``"cuda:1"``; core fills it in.
     """
 
     index: int
@@ -61,6 +62,7 @@ class DeviceInfo:
     memory_bytes: int | None = None
     software: bool = False
     details: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
 
 @runtime_checkable

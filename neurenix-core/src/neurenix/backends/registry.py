@@ -1,133 +1,44 @@
-"""Which backends there are, which serves a device, and the devices that are open."""
+"""The devices: which backend serves each, which are there, and which is the default."""
 
 from __future__ import annotations
 
-import os
-import threading
-import traceback
-import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from neurenix.backends.device import Device, DeviceLike, DeviceType
 from neurenix.backends.kernel_table import KernelTable
-from neurenix.backends.protocol import Backend, DeviceInfo
-from neurenix.errors import DeviceError, PluginError
-from neurenix.plugins.manager import plugin_manager
-from neurenix.plugins.spec import (
-    API_VERSION,
-    BackendRecord,
-    BackendSpec,
-    BackendState,
-    load_object,
+from neurenix.backends.opening import (
+    PATIENCE_S,
+    PROBE_LIMIT_S,
+    backend_records,
+    checked_kernels,
+    explain,
+    lock,
+    manager_with_numpy,
+    open_backend,
+    rank,
 )
+from neurenix.backends.protocol import DeviceInfo, Kernel
+from neurenix.errors import DeviceError
+from neurenix.plugins import environment
+from neurenix.plugins.manager import CORE
+from neurenix.plugins.records import BackendRecord, PluginRecord
 
-CORE_DISTRIBUTION = "neurenix-core"
-_lock = threading.RLock()
+__all__ = [
+    "added_kernels",
+    "available_devices",
+    "backend_records",
+    "cpu_device",
+    "default_device",
+    "get_available_devices",
+    "host_device",
+    "open_backend",
+    "record_of",
+    "resolve",
+]
 
-
-@cache
-def backend_records() -> list[BackendRecord]:
-    """Return every declared backend, highest priority first."""
-    from neurenix.backends.numpy import plugin as numpy_plugin
-
-    manager = plugin_manager()
-    if not manager.is_registered(numpy_plugin):
-        manager.register(numpy_plugin, f"numpy ({CORE_DISTRIBUTION})")
-    records = []
-    for implementation in manager.hook.neurenix_register_backends.get_hookimpls():
-        module = getattr(implementation.plugin, "__name__", "")
-        distribution = manager.distributions.get(module, CORE_DISTRIBUTION)
-        try:
-            declared: Any = implementation.function()
-            specs: list[BackendSpec] = list(declared)
-        except KeyboardInterrupt:
-            raise
-        except BaseException:  # one plugin's fault must not take the others with it
-            manager.broken[implementation.plugin_name] = traceback.format_exc()
-            warnings.warn(
-                f"the plugin {implementation.plugin_name} failed to declare its backends and is "
-                "left out",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            continue
-        records += [BackendRecord(replace(spec, distribution=distribution)) for spec in specs]
-    records.sort(key=lambda record: -record.spec.priority)
-    return records
-
-
-def open_backend(record: BackendRecord) -> Backend:
-    """Return a record's backend, opening it at the first call.
-
-    Raises:
-        DeviceError: It cannot be opened; the message has the stored cause and what to install.
-    """
-    with _lock:
-        if record.state is BackendState.DECLARED:
-            _probe(record)
-        if record.state is BackendState.PROBED:
-            _open(record)
-    if record.state is not BackendState.OPEN:
-        hint = f" To install: {record.spec.install_hint}" if record.spec.install_hint else ""
-        raise DeviceError(
-            f"the backend {record.spec.name!r} of {record.spec.distribution} is "
-            f"{record.state.value}: {record.cause}.{hint}"
-        )
-    backend: Backend = record.backend
-    return backend
-
-
-def _probe(record: BackendRecord) -> None:
-    spec = record.spec
-    if spec.api[0] != API_VERSION[0] or spec.api[1] > API_VERSION[1]:
-        ours, theirs = (".".join(map(str, version)) for version in (API_VERSION, spec.api))
-        _fail(record, BackendState.INCOMPATIBLE, f"it needs API {theirs}, this core has {ours}")
-        return
-    try:
-        reason = load_object(spec.probe)() if spec.probe else None
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        _fail(record, BackendState.FAILED, f"its probe raised {error!r}", traceback.format_exc())
-        return
-    if reason is not None:
-        _fail(record, BackendState.UNAVAILABLE, str(reason))
-        return
-    record.state = BackendState.PROBED
-
-
-def _open(record: BackendRecord) -> None:
-    try:
-        backend = load_object(record.spec.factory)()
-        if not isinstance(backend, Backend):
-            raise PluginError(f"{backend!r} does not have the methods of neurenix's Backend")
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        _fail(record, BackendState.FAILED, f"opening it raised {error!r}", traceback.format_exc())
-        return
-    record.backend, record.state = backend, BackendState.OPEN
-    plugin_manager().hook.neurenix_backend_opened.call_historic(kwargs={"record": record})
-
-
-def _fail(record: BackendRecord, state: BackendState, cause: str, trace: str = "") -> None:
-    record.state, record.cause, record.traceback = state, cause, trace
-    plugin_manager().hook.neurenix_backend_failed(record=record)
-
-
-def _candidates(device: Device) -> list[BackendRecord]:
-    found = [record for record in backend_records() if record.spec.device_type == device.type]
-    if device.distribution is not None:
-        found = [r for r in found if r.spec.distribution == device.distribution]
-    if not found:
-        known = ", ".join(f"{r.spec.device_type}@{r.spec.distribution}" for r in backend_records())
-        raise DeviceError(
-            f"no backend for the device {str(device)!r} is installed; installed: {known}. "
-            f"A backend comes as a package of its own: pip install neurenix-backend-{device.type}"
-        )
-    return found
+_bound: dict[Device, BackendRecord] = {}
 
 
 def resolve(device: DeviceLike | None = None) -> Device:
@@ -141,49 +52,148 @@ def resolve(device: DeviceLike | None = None) -> Device:
     device = Device(device)
     if device.backend is not None:
         return device
+    return _bind(device, _serving(device, PATIENCE_S))
+
+
+def record_of(device: Device) -> BackendRecord:
+    """Return the record of the backend behind an open device.
+
+    Raises:
+        DeviceError: The device is not open.
+    """
+    try:
+        return _bound[device]
+    except KeyError:
+        raise DeviceError(f"the device {device} is not open") from None
+
+
+# From a name to a backend -----------------------------------------------------------------------
+
+
+def _serving(device: Device, limit_s: float) -> BackendRecord:
+    """Return the open backend for a device's type, and distribution where it names one."""
+    passed: list[str] = []
     candidates = _candidates(device)
-    errors = []
-    for record in candidates:
+    for place, record in enumerate(candidates):
         try:
-            backend = open_backend(record)
+            open_backend(record, limit_s)
         except DeviceError as error:
-            errors.append(str(error))
+            passed.append(str(error))
             continue
-        return _bind(device, backend, record)
-    raise DeviceError(f"the device {str(device)!r} cannot be opened: {' '.join(errors)}")
+        if device.distribution is None:
+            _say_what_was_passed_over(device, record, passed)
+            _say_what_is_as_good(device, record, candidates[place + 1 :])
+        return record
+    raise DeviceError(f"the device {str(device)!r} cannot be opened: {' '.join(passed)}")
 
 
-def _bind(device: Device, backend: Backend, record: BackendRecord) -> Device:
-    count = len(backend.devices())
+def _candidates(device: Device) -> list[BackendRecord]:
+    records = backend_records()
+    found = [record for record in records if record.spec.device_type == device.type]
+    if device.distribution is not None:
+        found = [r for r in found if r.distribution == device.distribution]
+    if not found:
+        known = ", ".join(f"{r.spec.device_type}@{r.distribution}" for r in records)
+        broken = [r for r in manager_with_numpy().records.values() if r.cause]
+        because = "".join(f" {r.label} is {r.state.value}: {r.cause}." for r in broken)
+        raise DeviceError(
+            f"no backend for the device {str(device)!r} is installed; installed: {known}.{because} "
+            f"A backend comes as a package of its own: pip install neurenix-backend-{device.type}"
+        )
+    return found
+
+
+def _say_what_was_passed_over(device: Device, chosen: BackendRecord, passed: list[str]) -> None:
+    if passed:
+        manager_with_numpy().warn_once(
+            f"{device.type} is served by {chosen.plugin.label}, because {' '.join(passed)}"
+        )
+
+
+def _say_what_is_as_good(
+    device: Device, chosen: BackendRecord, others: list[BackendRecord]
+) -> None:
+    equal = [r.distribution for r in others if r.usable and rank(r) == rank(chosen)]
+    if equal:
+        manager_with_numpy().warn_once(
+            f"{device.type} is served by {chosen.distribution}; of the same priority "
+            f"{chosen.spec.priority} for it: {', '.join(equal)}. Choose one by "
+            f"{device.type}@{equal[0]} or by {environment.BACKENDS}",
+        )
+
+
+def _bind(device: Device, record: BackendRecord) -> Device:
+    """Make a device's name stand for a device of an open backend."""
+    count = len(record.devices)
     if device.index >= count:
         raise DeviceError(
             f"{str(device)!r} has index {device.index}, but there are {count} devices of its type"
         )
     if device.distribution is not None:  # the plain name, where it means the same backend
         plain = Device(device.type, device.index)
-        if resolve(plain).backend is backend:
+        if plain.backend is None and _serving(plain, PROBE_LIMIT_S) is record:
+            plain = _bind(plain, record)
+        if plain.backend is record.backend:
             return plain
-    with _lock:
+    with lock:
         if device.backend is None:
-            kernels = dict(backend.kernels())
-            given = plugin_manager().hook.neurenix_register_kernels(device_type=str(device.type))
-            for extra in reversed(given):
-                kernels.update(extra or {})
-            device.kernels = KernelTable(kernels)
-            device.empty = backend.allocator(device.index)
-            device.backend = backend
+            manager = manager_with_numpy()
+            if _plugins_changed not in manager.changed:
+                manager.changed.append(_plugins_changed)
+            device.kernels = _table(device, record)
+            device.empty = record.backend.allocator(device.index)
+            device.backend = record.backend
+            _bound[device] = record
     return device
 
 
-def cpu_device() -> Device:
-    """Return the preferred device on the host's processor."""
-    return resolve(DeviceType.CPU)
+def added_kernels(device_type: str) -> list[tuple[PluginRecord, dict[str, Kernel]]]:
+    """Return the kernels that plugins give for a type of device, those to be preferred first."""
+    arguments = {"device_type": str(device_type)}
+    hook = "neurenix_register_kernels"
+    return [
+        (plugin, kernels)
+        for plugin, kernels in manager_with_numpy().each(hook, arguments, checked_kernels)
+        if kernels
+    ]
 
 
-@cache
-def host_device() -> Device:
-    """Return core's own NumPy device, whatever else serves its type."""
-    return resolve(f"cpu@{CORE_DISTRIBUTION}")
+def _table(device: Device, record: BackendRecord) -> KernelTable:
+    return KernelTable(record.kernels, [kernels for _, kernels in added_kernels(device.type)])
+
+
+def _plugins_changed() -> None:
+    """Give every open device its kernels anew; forget the devices of plugins that went."""
+    with lock:
+        present = set(manager_with_numpy().records.values())
+        for device, record in list(_bound.items()):
+            if record.plugin in present:
+                device.kernels = _table(device, record)
+            else:  # tensors on it live on; the name is free
+                del _bound[device]
+                device.forget()
+
+
+# Which devices there are ------------------------------------------------------------------------
+
+
+def _device_types() -> list[DeviceType]:
+    """Return the types that have backends which are not experimental, the preferred first."""
+    records = [record for record in backend_records() if not record.spec.experimental]
+    return list(dict.fromkeys(DeviceType(record.spec.device_type) for record in records))
+
+
+def _hardware(device_type: DeviceType) -> Iterator[tuple[Device, DeviceInfo]]:
+    """Yield the devices of a type, without emulations.
+
+    Raises:
+        DeviceError: No backend of the type can be opened.
+    """
+    record = _serving(Device(device_type), PROBE_LIMIT_S)
+    for info in record.devices:
+        if not info.software:
+            device = Device(device_type, info.index)
+            yield device, replace(info, name=str(device))
 
 
 def available_devices() -> list[tuple[Device, DeviceInfo]]:
@@ -191,19 +201,13 @@ def available_devices() -> list[tuple[Device, DeviceInfo]]:
 
     Software emulations of hardware are left out, as are experimental backends.
     """
-    found: dict[Device, DeviceInfo] = {}
-    for record in backend_records():
-        if record.spec.experimental:
-            continue
+    found: list[tuple[Device, DeviceInfo]] = []
+    for device_type in _device_types():
         try:
-            backend = open_backend(record)
-        except DeviceError:
+            found += _hardware(device_type)
+        except DeviceError:  # `neurenix devices` and `neurenix doctor` say why
             continue
-        for info in backend.devices():
-            device = Device(record.spec.device_type, info.index)
-            if not info.software and device not in found:
-                found[device] = info
-    return list(found.items())
+    return found
 
 
 def get_available_devices() -> list[Device]:
@@ -215,14 +219,64 @@ def get_available_devices() -> list[Device]:
 def default_device() -> Device:
     """Return the device of tensors that name none.
 
-    ``NEURENIX_DEVICE`` names it; else a plugin's ``neurenix_select_device`` may choose, else it
-    is the first of `get_available_devices`.
+    ``NEURENIX_DEVICE`` names it; else a plugin's ``neurenix_select_device`` may choose; else it
+    is the first of `get_available_devices`, and a warning tells of those before it that are of
+    no use.
     """
-    named = os.environ.get("NEURENIX_DEVICE")
-    if named:
-        return resolve(named)
-    available = [str(device) for device in get_available_devices()]
-    if not available:  # not even NumPy: say why
-        return resolve(host_device())
-    chosen = plugin_manager().hook.neurenix_select_device(available=available)
-    return resolve(chosen or available[0])
+    named = environment.device()
+    if named is not None:
+        try:
+            return resolve(named)
+        except DeviceError as error:
+            raise DeviceError(f"{environment.DEVICE}={named}: {error}") from error
+    return _chosen_by_plugin() or _best()
+
+
+def _chosen_by_plugin() -> Device | None:
+    manager = manager_with_numpy()
+    backend_records()
+    if not manager.hook.neurenix_select_device.get_hookimpls():
+        return None  # spares opening every device
+    arguments = {"available": [info for _, info in available_devices()]}
+
+    def read(answer: str | None) -> Device | None:
+        return None if answer is None else resolve(answer)
+
+    answers = manager.each("neurenix_select_device", arguments, read, first=True)
+    return answers[0][1] if answers else None
+
+
+def _best() -> Device:
+    for device_type in _device_types():
+        try:
+            chosen = next((device for device, _ in _hardware(device_type)), None)
+        except DeviceError:
+            continue
+        if chosen is not None:
+            _say_what_came_before(_bind(chosen, _serving(chosen, PROBE_LIMIT_S)))
+            return chosen
+    return host_device()
+
+
+def _say_what_came_before(chosen: Device) -> None:
+    passed = []
+    for record in backend_records():
+        if record is _bound[chosen]:
+            break
+        if record.cause and not record.spec.experimental:
+            passed.append(explain(record))
+    if passed:
+        manager_with_numpy().warn_once(
+            f"the default device is {chosen}, because {' '.join(passed)}"
+        )
+
+
+def cpu_device() -> Device:
+    """Return the preferred device on the host's processor."""
+    return resolve(DeviceType.CPU)
+
+
+@cache
+def host_device() -> Device:
+    """Return core's own NumPy device, whatever else serves its type."""
+    return resolve(f"{DeviceType.CPU}@{CORE.distribution}")

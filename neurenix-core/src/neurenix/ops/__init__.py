@@ -21,6 +21,7 @@ from neurenix.ops.creation import (
     zeros,
     zeros_like,
 )
+from neurenix.ops.custom import custom as custom  # not an op: it is not in __all__
 from neurenix.ops.elementwise import (
     abs,
     add,

@@ -7,7 +7,6 @@ NumPy kernel on the host, with a warning once an op (``NEURENIX_HOST_FALLBACK`` 
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from neurenix.backends.registry import host_device
 from neurenix.errors import AutogradError, DeviceError, DTypeError, TraceError
 from neurenix.ops import tape
 from neurenix.ops.mode import mode
+from neurenix.plugins.environment import host_fallback
 
 if TYPE_CHECKING:
     from neurenix.backends.device import Device
@@ -239,8 +239,13 @@ def _on_host(op: Op, inputs: Inputs, attrs: dict[str, Any], device: Device) -> t
     host = host_device()
     dtypes = ", ".join(str(x.dtype) for x in inputs if x is not None)
     if host is device:
+        if op.name not in host.kernels.native:
+            raise DeviceError(
+                f"{op.name!r} has no kernel on {device}, none on the host and no decomposition; "
+                "declare one with its decompose()"
+            )
         raise DTypeError(f"{op.name!r} does not take inputs of dtype {dtypes}; cast them first")
-    policy = os.environ.get("NEURENIX_HOST_FALLBACK", "warn")
+    policy = host_fallback()
     message = f"{op.name!r} of ({dtypes}) has no kernel on {device}"
     if policy == "error":
         raise DeviceError(f"{message}, and NEURENIX_HOST_FALLBACK=error forbids the host's")

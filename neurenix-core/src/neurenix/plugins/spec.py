@@ -1,14 +1,20 @@
-"""What a plugin declares about a backend, and what became of it."""
+"""What a plugin declares: backends, and conversions from foreign types."""
 
 from __future__ import annotations
 
+import importlib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from typing import Any
+
+from neurenix.errors import PluginError
 
 API_VERSION = (1, 0)
 """The backend protocol's version. Minor: ops or optional methods came. Major: it broke."""
+
+_DEVICE_TYPE = re.compile(r"[a-z][a-z0-9_]*")
+_OBJECT_PATH = re.compile(r"[^\s:]+:\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,64 +26,78 @@ class BackendSpec:
         device_type: The device type it serves, such as ``"cpu"``.
         api: The version of the protocol it was written for.
         priority: Of several backends for a type, and of several types, the highest is chosen.
+            NumPy has 0 and third parties should keep to 50; the project's own have 100 (cpu),
+            200 (webgpu) and 400 (cuda, rocm).
         probe: ``"package.module:function"``; returns None, or the reason why there is no device.
-            It is called before the factory and must not load native code.
+            It is called before the factory, in a thread of its own, and must not load native code.
         factory: ``"package.module:function"``; returns the `Backend`.
         distribution: The distribution it comes with; core fills it in from the entry point.
         install_hint: What to install where the probe says no.
         experimental: Chosen only when it is asked for by name.
+
+    Raises:
+        PluginError: A field cannot be what it is.
     """
 
     name: str
     device_type: str
     api: tuple[int, int]
-    priority: int
     factory: str
+    priority: int = 50
     probe: str | None = None
     distribution: str | None = None
     install_hint: str = ""
     experimental: bool = False
 
+    def __post_init__(self) -> None:
+        given: Any = self  # a plugin need not have been type-checked
+        self._check(isinstance(given.name, str) and given.name != "", "name", "a name")
+        self._check(
+            isinstance(given.device_type, str) and bool(_DEVICE_TYPE.fullmatch(given.device_type)),
+            "device_type",
+            "a lower-case word such as 'npu'",
+        )
+        self._check(
+            isinstance(given.api, tuple)
+            and len(given.api) == 2
+            and all(isinstance(number, int) for number in given.api),
+            "api",
+            "a pair (major, minor)",
+        )
+        self._check(isinstance(given.priority, int), "priority", "an integer")
+        for field in ("factory", "probe"):
+            path = getattr(given, field)
+            absent = path is None and field == "probe"
+            self._check(
+                absent or (isinstance(path, str) and bool(_OBJECT_PATH.fullmatch(path))),
+                field,
+                "a string 'package.module:function'",
+            )
 
-class BackendState(Enum):
-    """How far a backend got."""
-
-    DECLARED = "declared"
-    PROBED = "probed"
-    OPEN = "open"
-    INCOMPATIBLE = "incompatible"
-    UNAVAILABLE = "unavailable"
-    FAILED = "failed"
+    def _check(self, good: bool, field: str, expected: str) -> None:
+        if not good:
+            raise PluginError(
+                f"BackendSpec {self.name!r}: {field} must be {expected}, not "
+                f"{getattr(self, field)!r}"
+            )
 
 
-@dataclass(slots=True)
-class BackendRecord:
-    """One declared backend, its state, and the cause where it is of no use.
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """How ``Tensor(data)`` reads data of a foreign type.
 
     Attributes:
-        spec: The declaration.
-        state: How far it got.
-        cause: Why it is incompatible, unavailable or failed; a sentence.
-        traceback: The traceback of a failure.
-        backend: The open backend.
+        type_name: The type's full name, ``"package.module.Class"``; subclasses count. It is a
+            string, so that declaring a converter does not import the foreign package.
+        function: From the data to a NumPy array, or to nested lists of numbers.
     """
 
-    spec: BackendSpec
-    state: BackendState = BackendState.DECLARED
-    cause: str = ""
-    traceback: str = ""
-    backend: Any = field(default=None, repr=False)
-
-    @property
-    def usable(self) -> bool:
-        """Whether it may still be opened, or is open."""
-        return self.state in (BackendState.DECLARED, BackendState.PROBED, BackendState.OPEN)
+    type_name: str
+    function: Callable[[Any], Any]
 
 
 def load_object(path: str) -> Callable[..., Any]:
     """Import ``"package.module:name"`` and return the named object."""
-    import importlib
-
     module, _, name = path.partition(":")
     target: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return target

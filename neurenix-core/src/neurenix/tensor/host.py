@@ -10,6 +10,7 @@ from neurenix.backends.registry import host_device
 from neurenix.dtypes import DType, as_dtype, check_fits, float32, float64, int64
 from neurenix.errors import DTypeError, ShapeError
 from neurenix.ops import dispatch, tape
+from neurenix.tensor.foreign import converted
 
 if TYPE_CHECKING:
     from neurenix.tensor import Tensor
@@ -19,6 +20,7 @@ Array = np.ndarray[Any, Any]
 
 def as_array(data: Any, dtype: DType | None) -> Array:
     """Return data as a host array of a Neurenix dtype."""
+    data = converted(data)
     tensor = dispatch.tensor_class()
     own = isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
     if isinstance(data, (list, tuple)) and any(isinstance(x, tensor) for x in data):
