@@ -176,7 +176,7 @@ def test_what_does_not_fit_is_an_error(net, images):
         (([], []), DataError, "is empty"),
         ((3, labels), TypeError, "data is a int"),
         ((data, labels, ["third"]), UnknownLayerError, "third"),
-        ((data, labels, ["fc.weight"]), UnknownLayerError, "names no layer"),
+        ((data, labels, ["fc.weight"]), UnknownLayerError, "has no layer to look at"),
     ]:
         with pytest.raises(error, match=message):
             transferability(net, *arguments, verbose=0)

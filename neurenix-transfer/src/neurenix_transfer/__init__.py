@@ -17,7 +17,8 @@
 | `linear_probe` | `fit_linear_probe`: the best linear head on features, in well under a second |
 | `logistic`, `standard_basis`, `lbfgs`, `folds` | what it is made of |
 | `transferability` | which layer's features suit a task: LogME and cross-validated probes |
-| `logme`, `blocks`, `pooling`, `batches` | what it is made of |
+| `cka` | `cka_map`: how alike all layers of two models are |
+| `logme`, `hsic`, `blocks`, `chosen_layers`, `pooling`, `batches` | what these are made of |
 | `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
 | `predictor` | `load`: a fine-tuned model that classifies photos |
 | `photos`, `commands`, `demo` | what `neurenix fine-tune`, `predict`, `evaluate` and `demo` do |
@@ -47,6 +48,7 @@ from neurenix_transfer.callbacks import (
     TerminateOnNaN,
 )
 from neurenix_transfer.checking import DataError
+from neurenix_transfer.cka import CkaMap, cka_map
 from neurenix_transfer.feature_extractor import FeatureExtractor
 from neurenix_transfer.features import (
     compare_model_features,
@@ -71,6 +73,7 @@ __all__ = [
     "BestWeights",
     "CSVLogger",
     "Callback",
+    "CkaMap",
     "DataError",
     "EarlyStopping",
     "FeatureExtractor",
@@ -95,6 +98,7 @@ __all__ = [
     "Transferability",
     "UnknownLayerError",
     "add_lora",
+    "cka_map",
     "compare_model_features",
     "fine_tune",
     "fit_linear_probe",

@@ -11,12 +11,11 @@ import numpy as np
 import neurenix
 from neurenix import Tensor
 from neurenix.nn import Module
+from neurenix_transfer.hsic import FEWEST, gram, unbiased_hsic
 from neurenix_transfer.layer_outputs import get_layer_outputs
 from neurenix_transfer.sources import Array
 
 Metric: TypeAlias = Literal["auto", "cka", "cosine"]
-
-_FEWEST = 4  # samples; the debiased estimate divides by n (n - 3)
 
 
 def compare_model_features(
@@ -77,9 +76,9 @@ def debiased_linear_cka(x: Array, y: Array) -> float:
     Shape:
         ``(N, P)`` and ``(N, Q)``, N at least 4.
     """
-    grams = [_gram(features) for features in (x, y)]
-    cross = _unbiased_hsic(*grams)
-    own = [_unbiased_hsic(gram, gram) for gram in grams]
+    grams = [gram(features) for features in (x, y)]
+    cross = unbiased_hsic(*grams)
+    own = [unbiased_hsic(each, each) for each in grams]
     if min(own) <= 0.0:
         return 0.0
     return float(min(max(cross / np.sqrt(own[0] * own[1]), 0.0), 1.0))
@@ -91,19 +90,19 @@ def _compare(pair: tuple[str, str], first: Any, second: Any, metric: Metric) -> 
             raise ValueError(f"the layer {name!r} gives no features: expected a tensor (N, ...)")
     if metric == "cosine":
         return _cosine(pair, _flat(first), _flat(second))
-    if first.shape[0] >= _FEWEST:
+    if first.shape[0] >= FEWEST:
         return debiased_linear_cka(_flat(first), _flat(second))
     x, y = _positions(first, second)
-    if len(x) >= _FEWEST:
+    if len(x) >= FEWEST:
         return debiased_linear_cka(x, y)
     if metric == "cka":
         raise ValueError(
-            f"CKA needs at least {_FEWEST} samples, and {pair} has {len(x)}; pass a larger batch"
+            f"CKA needs at least {FEWEST} samples, and {pair} has {len(x)}; pass a larger batch"
         )
     cosine = _cosine(pair, _flat(first), _flat(second))
     warnings.warn(
         f"{len(x)} samples are too few for CKA, so {pair} is compared by cosine. Pass a batch of "
-        f"{_FEWEST} or more.",
+        f"{FEWEST} or more.",
         stacklevel=4,
     )
     return cosine
@@ -128,27 +127,11 @@ def _positions(first: Tensor, second: Tensor) -> tuple[Array, Array]:
     return _flat(first), _flat(second)
 
 
-def _gram(features: Array) -> Array:
-    # Centring changes nothing in exact arithmetic; it keeps a large common mean from eating digits.
-    centred = features - features.mean(axis=0)
-    gram: Array = centred @ centred.T
-    np.fill_diagonal(gram, 0.0)
-    return gram
-
-
-def _unbiased_hsic(k: Array, m: Array) -> float:
-    n = len(k)
-    trace = float((k * m).sum())
-    sums = float(k.sum()) * float(m.sum()) / ((n - 1) * (n - 2))
-    rows = 2.0 * float(k.sum(axis=0) @ m.sum(axis=0)) / (n - 2)
-    return (trace + sums - rows) / (n * (n - 3))
-
-
 def _cosine(pair: tuple[str, str], x: Array, y: Array) -> float:
     if x.shape[1] != y.shape[1]:
         raise ValueError(
             f"{pair} have {x.shape[1]} and {y.shape[1]} features, which have no cosine; pass a "
-            f"batch of {_FEWEST} samples or more to compare them by CKA"
+            f"batch of {FEWEST} samples or more to compare them by CKA"
         )
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     cosines = (x * y).sum(axis=1) / np.where(norms > 0, norms, 1.0)

@@ -12,23 +12,15 @@ import numpy as np
 from neurenix.autograd import no_grad
 from neurenix.errors import require
 from neurenix.nn import Module
-from neurenix.nn.mode import evaluating
-from neurenix_transfer.adapters.portable_names import portable_name
 from neurenix_transfer.batches import Batches
-from neurenix_transfer.blocks import meaningful_layers
 from neurenix_transfer.checking import DataError
-from neurenix_transfer.layer_names import (
-    LayerNames,
-    UnknownLayerError,
-    scopes_of,
-    select_layers,
-)
-from neurenix_transfer.layer_outputs import LayerNotRunError, run_up_to
+from neurenix_transfer.chosen_layers import ChosenLayers
+from neurenix_transfer.layer_names import LayerNames
 from neurenix_transfer.linear_probe import STRENGTHS, fit_linear_probe
 from neurenix_transfer.logme import logme
 from neurenix_transfer.pooling import pooled, tokens_kept
 from neurenix_transfer.progress import Progress
-from neurenix_transfer.sources import Array, map_tensors, placed
+from neurenix_transfer.sources import Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -204,48 +196,24 @@ def _read(
     model: Module, batches: Batches, layers: LayerNames | None, progress: Progress
 ) -> tuple[dict[str, Array], Array]:
     """Return the pooled features of each layer, and the labels."""
-    modules: dict[str, Module] = {}
+    chosen: ChosenLayers | None = None
     features: dict[str, list[Array]] = {}
     targets: list[Array] = []
-    base = scopes_of(model)[0].module
     progress.epoch_begin()
     for number, (inputs, labels) in enumerate(batches, 1):
         if labels is None:
             raise DataError("data came without labels; expected one label a sample")
-        inputs = placed(model, inputs) if next(model.parameters(), None) is not None else inputs
-        if not modules:
-            modules = _layers_of(model, layers, inputs)
-            features = {name: [] for name in modules}
-            progress.say(f"Scoring {len(modules)} layers of {type(base).__name__}")
-        with evaluating(model), no_grad():
-            outputs = run_up_to(model, list(modules.values()), inputs, copy=True)
-            kept = tokens_kept(base, inputs)
-            for name, module in modules.items():
-                if id(module) not in outputs:
-                    raise LayerNotRunError(
-                        f"{name!r}: the forward of this {type(model).__name__} does not run this "
-                        "layer; name one that it calls"
-                    )
-                features[name].append(pooled(outputs[id(module)], kept).numpy())
+        if chosen is None:
+            chosen = ChosenLayers(model, layers, inputs)
+            features = {name: [] for name in chosen.modules}
+            progress.say(f"Scoring {len(features)} layers of {type(chosen.base).__name__}")
+        kept = tokens_kept(chosen.base, chosen.placed(inputs))
+        with no_grad():
+            for name, out in chosen.outputs(inputs).items():
+                features[name].append(pooled(out, kept).numpy())
         targets.append(labels.numpy())
         progress.step("Reading", number, batches.count)
     if not targets:
         raise DataError("data gives no batch; expected at least one")
     progress.done()
     return {name: np.concatenate(rows) for name, rows in features.items()}, np.concatenate(targets)
-
-
-def _layers_of(model: Module, layers: LayerNames | None, inputs: Any) -> dict[str, Module]:
-    if layers is not None:
-        found = select_layers(model, layers).modules
-        if not found:
-            raise UnknownLayerError(f"{layers!r} names no layer; name modules, not parameters")
-        return {portable_name(model, path): module for path, module in found.items()}
-    base = scopes_of(model)[0].module
-    names = meaningful_layers(model, map_tensors(lambda tensor: tensor[:1], inputs))
-    if not names:
-        raise UnknownLayerError(
-            f"{type(model).__name__} has no blocks that could be told apart from a classifier; "
-            "pass layers=[...]"
-        )
-    return {name: base.get_submodule(name) for name in names}
