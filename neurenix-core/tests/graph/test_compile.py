@@ -132,6 +132,11 @@ def test_the_fallback_can_be_an_error() -> None:
         neurenix.compile(Branches(), fallback="silent").executable(neurenix.ones((2,)))
 
 
+def test_a_function_is_no_module() -> None:
+    with pytest.raises(TypeError, match="trace_function"):
+        neurenix.compile(lambda x: x)  # type: ignore[arg-type]
+
+
 def test_a_change_of_weights_parts_and_modes_is_seen(assert_same: Callable[..., None]) -> None:
     module = network()
     plan = neurenix.compile(module, fallback="error")

@@ -165,8 +165,15 @@ def compile(  # noqa: A001  (the name that the field gives it)
         fallback: "warn" once, be "silent", or raise an "error" where the module runs itself.
 
     Raises:
+        TypeError: It is no module; `neurenix.graph.trace_function` traces other functions, and a
+            `neurenix.graph.Plan` runs the graph.
         ValueError: ``fallback`` is none of these.
     """
+    if not hasattr(module, "named_parameters"):
+        raise TypeError(
+            f"compile takes a module, not a {type(module).__name__}; for a function, such as a "
+            "training step, use neurenix.graph.Plan(neurenix.graph.trace_function(...))"
+        )
     if fallback not in ("warn", "silent", "error"):
         raise ValueError(f"fallback is 'warn', 'silent' or 'error', not {fallback!r}")
     compiled = Compiled(module, fallback)
