@@ -14,6 +14,7 @@ import typer
 import typer.core
 
 from neurenix.cli.devices import devices
+from neurenix.cli.doctor import doctor
 from neurenix.cli.plugins import CommandEntry, command_entries
 from neurenix.cli.version import print_version
 from neurenix.errors import NeurenixError
@@ -129,3 +130,4 @@ def neurenix(
 
 
 app.command("devices")(devices)
+app.command("doctor")(doctor)
