@@ -16,7 +16,7 @@
 | `layer_outputs`, `feature_extractor` | outputs of inner layers; a model cut off behind one |
 | `linear_probe` | `fit_linear_probe`: the best linear head on features, in well under a second |
 | `logistic`, `standard_basis`, `lbfgs`, `folds` | what it is made of |
-| `transferability` | which layer's features suit a task: LogME and cross-validated probes |
+| `layer_scores` | `transferability`: which layer's features suit a task, by LogME and by probes |
 | `cka` | `cka_map`: how alike all layers of two models are |
 | `logme`, `hsic`, `blocks`, `chosen_layers`, `pooling`, `batches` | what these are made of |
 | `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
@@ -62,11 +62,11 @@ from neurenix_transfer.history import History
 from neurenix_transfer.joining import JoinError
 from neurenix_transfer.layer_names import UnknownLayerError
 from neurenix_transfer.layer_outputs import LayerNotRunError
+from neurenix_transfer.layer_scores import LayerScore, Transferability, transferability
 from neurenix_transfer.linear_probe import LinearProbe, StrengthScore, fit_linear_probe
 from neurenix_transfer.predictor import Prediction, Predictor, load
 from neurenix_transfer.tasks import LabelError
 from neurenix_transfer.transfer_model import TransferModel
-from neurenix_transfer.transferability import LayerScore, Transferability, transferability
 
 __all__ = [
     "AdapterError",
