@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,7 +43,7 @@ class Batches:
                 "tensor or array of all samples, a Dataset or a DataLoader"
             )
         self._source: InMemory | None = None
-        self._batches: Iterable[Any] = ()
+        self._batches: Any = ()
         self.count: int | None = None
         self._has_labels = labels is not None
         if isinstance(data, Tensor | np.ndarray | list | tuple):
@@ -54,14 +54,17 @@ class Batches:
                 f"labels were given, but data is a {type(data).__name__}, which brings its own. "
                 "Leave labels out"
             )
-        if not isinstance(data, DataLoader) and hasattr(data, "__len__"):
-            if len(data) == 0:
-                raise DataError("data is empty; expected at least one sample")
-            data = DataLoader(data, batch_size)
         if isinstance(data, DataLoader):
-            self.count = len(data)
-            data = data.load(data.batch_indices(0), 0)
-        self._batches = data
+            self._take_loader(data)
+        elif isinstance(data, Sized) and hasattr(data, "__getitem__"):
+            _check_not_empty(len(data))
+            self._take_loader(DataLoader(data, batch_size))
+        else:
+            self._batches = data
+
+    def _take_loader(self, loader: DataLoader) -> None:
+        self.count = len(loader)
+        self._batches = loader.load(loader.batch_indices(0), 0)
 
     def _take_samples(self, data: Any, labels: Any, batch_size: int) -> None:
         if labels is None and isinstance(data, list | tuple) and _are_pairs(data):
@@ -69,8 +72,7 @@ class Batches:
             data, labels = [sample for sample, _ in data], [label for _, label in data]
         if isinstance(data, Tensor | np.ndarray) and data.ndim == 0:
             raise DataError("data is a single number; its first axis must count the samples")
-        if len(data) == 0:
-            raise DataError("data is empty; expected at least one sample")
+        _check_not_empty(len(data))
         array = np.zeros(len(data)) if labels is None else labels_array(labels, "labels")
         if len(array) != len(data):
             raise DataError(
@@ -93,6 +95,11 @@ class Batches:
                 yield as_pair(item, "data")
             else:
                 yield map_tensors(as_tensor, item), None
+
+
+def _check_not_empty(count: int) -> None:
+    if count == 0:
+        raise DataError("data is empty; expected at least one sample")
 
 
 def _are_pairs(data: Any) -> bool:

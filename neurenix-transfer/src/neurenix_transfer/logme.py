@@ -55,18 +55,20 @@ def _projected(features: Floats, targets: Floats) -> tuple[Floats, Floats, Array
     """
     count, width = features.shape
     if count <= width:
-        squares, left = np.linalg.eigh(features @ features.T)
+        squares, vectors = _kept(*np.linalg.eigh(features @ features.T))
+        left = vectors
     else:
-        squares, right = np.linalg.eigh(features.T @ features)
-    kept = squares > _SMALLEST * squares.max(initial=0.0)
-    squares = squares[kept]
-    if count <= width:
-        left = left[:, kept]
-    else:
-        left = features @ (right[:, kept] / np.sqrt(squares))
+        squares, vectors = _kept(*np.linalg.eigh(features.T @ features))
+        left = features @ (vectors / np.sqrt(squares))
     shares = (left.T @ targets) ** 2
     total = (targets**2).sum(axis=0)
     return squares, shares, np.maximum(total - shares.sum(axis=0), 0.0)
+
+
+def _kept(squares: Floats, vectors: Floats) -> tuple[Floats, Floats]:
+    """Return the eigenvalues that are more than rounding, and their vectors."""
+    kept = squares > _SMALLEST * squares.max(initial=0.0)
+    return squares[kept], vectors[:, kept]
 
 
 def _evidence(squares: Floats, shares: Floats, rest: float, count: int) -> float:

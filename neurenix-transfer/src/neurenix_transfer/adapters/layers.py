@@ -239,7 +239,10 @@ def adapt(layer: Linear | Conv2d, spec: AdapterSpec, generator: Generator) -> Ad
     """
     shapes = adapter_shapes(layer, spec)
     plain_class = type(layer)
-    layer.__class__ = LoRALinear if isinstance(layer, Linear) else LoRAConv2d
+    if isinstance(layer, Linear):
+        layer.__class__ = LoRALinear
+    else:
+        layer.__class__ = LoRAConv2d
     assert isinstance(layer, LoRALinear | LoRAConv2d)
     layer.plain_class = plain_class
     layer.adapter = spec
