@@ -10,6 +10,9 @@
 | `stages`, `streams` | the frozen part and the rest; random numbers by (seed, step) |
 | `sources`, `checking` | data in any form as batches; what is checked about them |
 | `tasks`, `losses` | what labels are; the loss that follows |
+| `options`, `objectives`, `class_weights` | what a training is asked to do; its loss |
+| `mixing`, `regularizers`, `averaging`, `gradient_limits` | mixup; L2-SP; averages; clipping |
+| `metrics`, `totals` | what is measured, over a whole epoch |
 | `callbacks`, `schedules` | what happens at each moment; learning rates |
 | `history`, `progress` | what was measured; what is printed |
 | `features` | the four functions below, public as ``neurenix.transfer.utils`` |
@@ -64,11 +67,16 @@ from neurenix_transfer.layer_names import UnknownLayerError
 from neurenix_transfer.layer_outputs import LayerNotRunError
 from neurenix_transfer.layer_scores import LayerScore, Transferability, transferability
 from neurenix_transfer.linear_probe import LinearProbe, StrengthScore, fit_linear_probe
+from neurenix_transfer.metrics import F1, R2, FunctionMetric, Metric, TopK
 from neurenix_transfer.predictor import Prediction, Predictor, load
+from neurenix_transfer.regularizers import L2SP, Regularizer
 from neurenix_transfer.tasks import LabelError
 from neurenix_transfer.transfer_model import TransferModel
 
 __all__ = [
+    "F1",
+    "L2SP",
+    "R2",
     "AdapterError",
     "BestWeights",
     "CSVLogger",
@@ -77,6 +85,7 @@ __all__ = [
     "DataError",
     "EarlyStopping",
     "FeatureExtractor",
+    "FunctionMetric",
     "History",
     "JoinError",
     "LabelError",
@@ -85,15 +94,18 @@ __all__ = [
     "LinearProbe",
     "LoRAConv2d",
     "LoRALinear",
+    "Metric",
     "ModelCheckpoint",
     "OptimizerError",
     "Prediction",
     "Predictor",
     "ReduceLROnPlateau",
+    "Regularizer",
     "StopTraining",
     "StrengthScore",
     "TensorBoard",
     "TerminateOnNaN",
+    "TopK",
     "TransferModel",
     "Transferability",
     "UnknownLayerError",

@@ -11,11 +11,15 @@ from neurenix.nn import Module
 from neurenix.optim import Optimizer
 from neurenix_transfer.callbacks import BestWeights, CallbackList, EarlyStopping
 from neurenix_transfer.checking import DataError, check_data, check_same_shape
+from neurenix_transfer.class_weights import ClassWeight
 from neurenix_transfer.freezing import resting_where_frozen
 from neurenix_transfer.history import History
 from neurenix_transfer.losses import LossFunction, find_loss
+from neurenix_transfer.metrics import MetricLike
+from neurenix_transfer.options import TrainingOptions
 from neurenix_transfer.probing import probe
 from neurenix_transfer.progress import Progress
+from neurenix_transfer.regularizers import RegularizerLike
 from neurenix_transfer.schedules import Schedule
 from neurenix_transfer.sources import placed
 from neurenix_transfer.stages import split
@@ -48,6 +52,14 @@ def fine_tune(
     shuffle: bool = True,
     restore_best: bool | None = None,
     scheduler: Any = None,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    class_weight: ClassWeight | None = None,
+    label_smoothing: float = 0.0,
+    mixup: float = 0.0,
+    metrics: MetricLike | Iterable[MetricLike] = (),
+    regularizer: RegularizerLike | None = None,
+    ema: float | None = None,
     verbose: int = 1,
 ) -> History:
     """Train the unfrozen part of a model on new data.
@@ -79,6 +91,21 @@ def fine_tune(
             Ctrl-C too. None does so with early stopping; without, the last ones remain.
         scheduler: A scheduler, stepped once an epoch (`OneCycleLR` once a batch), or a function
             ``(optimizer, total_steps) -> scheduler``, whose scheduler is stepped once a batch.
+        clip_norm: The largest norm of all gradients together; a longer step is scaled down.
+        clip_value: The largest absolute value of an element of a gradient.
+        class_weight: How much classes count in the training loss: ``"balanced"`` for all alike
+            however rare, or a mapping from class to weight (1 where none is given).
+        label_smoothing: The share of every target that is spread evenly over the classes.
+        mixup: The alpha of mixup, which trains on mixtures of two samples; 0 for none, 0.2 is
+            usual. ``train_`` metrics are measured against the sample that weighs more.
+        metrics: What is measured beside accuracy or MAE: ``"top3"`` (any k), ``"f1"``,
+            ``"f1_macro"``, ``"f1_binary"``, ``"r2"``, objects of `Metric`, and functions
+            ``(outputs, labels) -> number`` of all outputs and labels of an epoch. Each is a pair
+            of lists in the history.
+        regularizer: A penalty on the weights, such as `L2SP`, or a function
+            ``(model) -> penalty``. It steers the gradients; the losses recorded are without it.
+        ema: The decay of an exponential moving average of the weights, such as 0.99. The average
+            is what validation and callbacks see, and what the model is left with.
         verbose: 0 prints nothing; 1 prints a line an epoch, and draws a bar on a terminal; 2
             prints all that is measured.
 
@@ -88,6 +115,7 @@ def fine_tune(
     Raises:
         DataError: The data do not fit together; the message names the sample.
         LabelError: The labels fit no loss, or not the model's output.
+        ValueError: An option is out of its range, or does not go with the labels.
         OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
         KeyboardInterrupt: Ctrl-C was pressed; its attribute ``history`` holds the history so far.
     """
@@ -97,6 +125,9 @@ def fine_tune(
     if val_data is None and val_labels is not None:
         raise DataError("val_labels came without val_data; pass both or neither")
     check_optimizer(model, optimizer)
+    options = TrainingOptions(
+        clip_norm, clip_value, class_weight, label_smoothing, mixup, metrics, regularizer, ema
+    )
     keepers = _keepers(early_stopping, patience, restore_best)
     if callbacks is not None and not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks is a list of callbacks, not {callbacks!r}")
@@ -112,6 +143,10 @@ def fine_tune(
     task, loss = find_loss(train.labels, found.output_shape, found.terminal, loss_fn)
     if task is not None and val is not None:
         check_labels(task, val.labels, found.output_shape, "val_labels")
+    given = loss_fn is not None
+    loss = options.loss(loss, task, found.terminal, train.labels, found.output_shape, given)
+    extras = options.extras(model, task, found.output_shape, found.terminal)
+    further = [metric.name for metric in extras.metrics]
 
     with resting_where_frozen(model):
         model.train()
@@ -126,11 +161,14 @@ def fine_tune(
             callbacks=told,
             schedule=Schedule(scheduler, optimizer, None if steps is None else steps * epochs),
             progress=progress,
-            history=History(None if task is None else task.metric, val is not None),
+            history=History(None if task is None else task.metric, val is not None, further),
             seed=seed,
+            extras=extras,
         )
         progress.say(f"Training {describe_counts(model)} on {next(model.parameters()).device}")
-        progress.say(f"Loss: {loss.name}, {'as given' if loss_fn else 'chosen by the labels'}")
+        progress.say(f"Loss: {loss.name}, {'as given' if given else 'chosen by the labels'}")
+        if extras.describe():
+            progress.say(f"Options: {extras.describe()}")
         progress.say(f"Frozen part: {split(model).description}; nothing is cached")
         return trainer.run(epochs)
 

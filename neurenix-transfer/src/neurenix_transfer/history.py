@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 class History(dict[str, list[float]]):
@@ -14,6 +15,7 @@ class History(dict[str, list[float]]):
     Args:
         metric: ``"accuracy"``, ``"mae"``, or None where neither makes sense.
         has_validation: Whether there are validation data.
+        further_metrics: The names of what else is measured, with ``train_`` and ``val_`` lists.
 
     Attributes:
         best_epoch: The index, into the lists, of the epoch with the lowest ``val_loss`` (without
@@ -22,16 +24,22 @@ class History(dict[str, list[float]]):
         restored: Whether the model was given back the weights of ``best_epoch``.
         stopped_early: Whether fewer epochs were run than asked for.
         metric: The metric's name.
+        metrics: The names of all metrics, that one first.
         validated: Whether there are validation data.
         monitor: The quantity that ``best_epoch`` goes by.
     """
 
-    def __init__(self, metric: str | None = None, has_validation: bool = False) -> None:
-        metrics = [f"train_{metric}", f"val_{metric}"] if metric else []
-        super().__init__(
-            {key: [] for key in ("train_loss", "val_loss", *metrics, "lr", "epoch_time")}
-        )
+    def __init__(
+        self,
+        metric: str | None = None,
+        has_validation: bool = False,
+        further_metrics: Sequence[str] = (),
+    ) -> None:
+        metrics = [*([metric] if metric else []), *further_metrics]
+        keys = [f"{part}_{name}" for name in metrics for part in ("train", "val")]
+        super().__init__({key: [] for key in ("train_loss", "val_loss", *keys, "lr", "epoch_time")})
         self.metric = metric
+        self.metrics = metrics
         self.validated = has_validation
         self.monitor = "val_loss" if has_validation else "train_loss"
         self.best_epoch: int | None = None

@@ -171,7 +171,7 @@ def wrap_loss(loss_fn: LossFunction, task: Task | None) -> Loss:
 
 def nll_on_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Negative log-likelihood of class indices under probabilities."""
-    return neurenix.nll_loss(_log(probabilities), labels)
+    return neurenix.nll_loss(log_probability(probabilities), labels)
 
 
 def soft_nll(log_probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ def soft_nll(log_probabilities: Tensor, labels: Tensor) -> Tensor:
 
 def soft_nll_on_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of rows of class probabilities, given the model's probabilities."""
-    return soft_nll(_log(probabilities), labels)
+    return soft_nll(log_probability(probabilities), labels)
 
 
 def bce_on_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -192,8 +192,8 @@ def bce_on_probabilities(probabilities: Tensor, labels: Tensor) -> Tensor:
     if labels.ndim < probabilities.ndim:
         labels = neurenix.one_hot(labels.astype(neurenix.int64), probabilities.shape[1])
     labels = labels.astype(probabilities.dtype)
-    likelihood = labels * _log(probabilities) + (1.0 - labels) * _log(1.0 - probabilities)
-    return -likelihood.mean()
+    positive = labels * log_probability(probabilities)
+    return -(positive + (1.0 - labels) * log_probability(1.0 - probabilities)).mean()
 
 
 def align(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -207,7 +207,8 @@ def align(outputs: Tensor, labels: Tensor) -> Tensor:
     return outputs
 
 
-def _log(probabilities: Tensor) -> Tensor:
+def log_probability(probabilities: Tensor) -> Tensor:
+    """Return the logarithm of probabilities; of 0, that of the smallest that is told apart."""
     return neurenix.log(neurenix.maximum(probabilities, _SMALLEST_PROBABILITY))
 
 

@@ -84,11 +84,10 @@ class Progress:
         """Return the line of an epoch: ``Epoch 1/5 - loss: 0.3 - val_loss: 0.2 - ...``."""
         last = history.last()
         shown = {"loss": last["train_loss"]}
-        metric = history.metric
         validated = "val_loss" in last
-        if metric is not None and (self.verbose == 2 or not validated):
-            shown[metric] = last[f"train_{metric}"]
-        for key in ("val_loss", f"val_{metric}"):
+        if self.verbose == 2 or not validated:
+            shown |= {name: last[f"train_{name}"] for name in history.metrics}
+        for key in ("val_loss", *(f"val_{name}" for name in history.metrics)):
             if key in last:
                 shown[key] = last[key]
         parts = [f"{key}: {value:.4f}" for key, value in shown.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -16,29 +17,15 @@ from neurenix.optim import Optimizer
 from neurenix_transfer.callbacks import CallbackList
 from neurenix_transfer.history import History
 from neurenix_transfer.losses import Loss, LossFunction, align
+from neurenix_transfer.options import Extras
 from neurenix_transfer.progress import Progress
 from neurenix_transfer.schedules import Schedule
 from neurenix_transfer.sources import Batch, Source, placed
 from neurenix_transfer.stages import Stages, split
 from neurenix_transfer.streams import drawing_for
+from neurenix_transfer.totals import Totals
 
 Score: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass
-class Totals:
-    """What the batches of an epoch gave, read back from the device once, at its end."""
-
-    losses: list[tuple[Tensor, int]] = field(default_factory=list)
-    scores: list[Tensor] = field(default_factory=list)
-
-    def means(self) -> tuple[float, float | None]:
-        """Return the loss and the score, each as a mean over the samples."""
-        count = sum(size for _, size in self.losses)
-        loss = sum(float(loss.item()) * size for loss, size in self.losses) / count
-        if not self.scores:
-            return loss, None
-        return loss, sum(float(score.item()) for score in self.scores) / count
 
 
 @dataclass
@@ -57,6 +44,7 @@ class Trainer:
         progress: What prints.
         history: Where what is measured goes.
         seed: What random numbers depend on, beside the step.
+        extras: What is done beside forward, backward and step.
         step: The number of steps taken.
     """
 
@@ -71,6 +59,7 @@ class Trainer:
     progress: Progress
     history: History
     seed: int
+    extras: Extras = field(default_factory=Extras)
     step: int = 0
     _cut_short: bool = False
 
@@ -94,21 +83,23 @@ class Trainer:
         finally:
             self.history.stopped_early = self._cut_short or self.history.epochs < epochs
             self.model.eval()
+            if self.extras.average is not None:
+                self.extras.average.put()
             self.callbacks.tell("on_train_end", self.history)
             self._conclude(epochs)
         return self.history
 
-    def evaluate(self, source: Source) -> tuple[float, float | None]:
-        """Return the mean loss and the metric over a source, in eval mode."""
+    def evaluate(self, source: Source) -> dict[str, float]:
+        """Return the mean loss and the metrics over the validation data, in eval mode."""
         self.model.eval()
         stages = split(self.model)
-        totals = Totals()
+        totals = Totals(self.extras.metrics)
         with no_grad():
             for batch in source.batches(0):
                 outputs, labels = self._forward(batch, stages)
                 loss = _mean(self.loss.evaluation, outputs, labels)
                 self._add(totals, loss, outputs, labels)
-        return totals.means()
+        return totals.values("val", self.history)
 
     def _conclude(self, epochs: int) -> None:
         """Say what is out of the ordinary about the end."""
@@ -127,20 +118,23 @@ class Trainer:
             return
         started = time.perf_counter()
         values = self._train_epoch(epoch)
-        if self.val is not None:
-            values |= self._named("val", self.evaluate(self.val))
-        values["epoch_time"] = time.perf_counter() - started
-        self.history.record(values)
-        self.schedule.after_epoch(self.history)
-        self.progress.epoch_end(epoch, self.history)
-        self.callbacks.tell("on_epoch_end", epoch, self.history)
+        average = self.extras.average
+        # The callbacks too: the weights that they keep or save are those that were validated.
+        with nullcontext() if average is None else average.in_place():
+            if self.val is not None:
+                values |= self.evaluate(self.val)
+            values["epoch_time"] = time.perf_counter() - started
+            self.history.record(values)
+            self.schedule.after_epoch(self.history)
+            self.progress.epoch_end(epoch, self.history)
+            self.callbacks.tell("on_epoch_end", epoch, self.history)
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         self.model.train()
         stages = split(self.model)  # found again each epoch: callbacks may freeze and unfreeze
         join_single = keeps_statistics(self.model)
         steps = self.train.steps(join_single=join_single)
-        totals = Totals()
+        totals = Totals(self.extras.metrics)
         lr = 0.0
         self.progress.epoch_begin()
         for number, batch in enumerate(self.train.batches(epoch, join_single=join_single), 1):
@@ -150,18 +144,22 @@ class Trainer:
             lr = float(self.optimizer.param_groups[0]["lr"])
             self._train_batch(number - 1, batch, stages, totals)
             self.progress.batch(epoch, number, steps)
-        return {**self._named("train", totals.means()), "lr": lr}
+        return {**totals.values("train", self.history), "lr": lr}
 
     def _train_batch(self, number: int, batch: Batch, stages: Stages, totals: Totals) -> None:
         if self.callbacks.watches_batches:
             self.callbacks.tell("on_train_batch_begin", number, {"size": batch.size})
         with drawing_for(self.seed, self.step):
-            outputs, labels = self._forward(batch, stages)
-            loss = _mean(self.loss.function, outputs, labels)
+            outputs, labels, loss = self._training_loss(batch, stages)
+            regularizer = self.extras.regularizer
+            total = loss if regularizer is None else loss + regularizer.penalty(self.model)
             self.optimizer.zero_grad()
             self.model.zero_grad()
-            loss.backward()
+            total.backward()
+        self.extras.limit.apply(self.model.parameters())
         self.optimizer.step()
+        if self.extras.average is not None:
+            self.extras.average.after_step()
         self.schedule.after_batch()
         self.step += 1
         loss = loss.detach() / batch.size if self.loss.is_sum else loss.detach()
@@ -171,27 +169,37 @@ class Trainer:
             logs = {"loss": float(loss.item()), "size": batch.size}
             self.callbacks.tell("on_train_batch_end", number, logs)
 
+    def _training_loss(self, batch: Batch, stages: Stages) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the outputs and labels of a batch, mixed if asked for, and their loss."""
+        if self.extras.mixup is None:
+            outputs, labels = self._forward(batch, stages)
+            return outputs, labels, _mean(self.loss.function, outputs, labels)
+        mixed = self.extras.mixup(batch, self.seed, self.step)
+        outputs, labels = self._forward(mixed.batch, stages)
+        partners = self._labels(mixed.partners, outputs)
+
+        def loss_of(target: Tensor) -> Tensor:
+            return _mean(self.loss.function, outputs, target)
+
+        return outputs, labels, mixed.loss(loss_of, labels, partners)
+
     def _add(self, totals: Totals, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
         totals.losses.append((loss, labels.shape[0]))
         if self.score is not None:
             totals.scores.append(self.score(outputs, labels))
+        totals.measure(outputs, labels)
 
     def _forward(self, batch: Batch, stages: Stages) -> tuple[Tensor, Tensor]:
         """Return a batch's outputs and its labels, of fitting shapes, dtypes and device."""
         outputs = stages(placed(self.model, batch.inputs), batch.samples)
-        labels = batch.labels.to(outputs.device)
-        if self.loss.float_labels or is_floating(labels.dtype):
-            labels = labels.astype(outputs.dtype)
-        else:
-            labels = labels.astype(neurenix.int64)
+        labels = self._labels(batch.labels, outputs)
         return align(outputs, labels), labels
 
-    def _named(self, part: str, means: tuple[float, float | None]) -> dict[str, float]:
-        loss, metric = means
-        named = {f"{part}_loss": loss}
-        if metric is not None and self.history.metric is not None:
-            named[f"{part}_{self.history.metric}"] = metric
-        return named
+    def _labels(self, labels: Tensor, outputs: Tensor) -> Tensor:
+        labels = labels.to(outputs.device)
+        if self.loss.float_labels or is_floating(labels.dtype):
+            return labels.astype(outputs.dtype)
+        return labels.astype(neurenix.int64)
 
     @property
     def _stopping(self) -> bool:
