@@ -44,7 +44,6 @@ class Tensor(Operators, Methods, Conversion, Creators):
         shape: The sizes of the axes.
         offset: Where the first element lies in the buffer, in elements.
         device: Where the buffer is.
-        grad: What `backward` has added up, of the tensor's own shape; or None.
 
     Raises:
         DTypeError: The data is no array of numbers.
@@ -53,6 +52,7 @@ class Tensor(Operators, Methods, Conversion, Creators):
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "_hooks",
         "_node",
         "_output",
@@ -62,7 +62,6 @@ class Tensor(Operators, Methods, Conversion, Creators):
         "buffer",
         "device",
         "dtype",
-        "grad",
         "offset",
         "shape",
     )
@@ -75,7 +74,7 @@ class Tensor(Operators, Methods, Conversion, Creators):
     shape: Shape
     offset: int
     device: Device
-    grad: Tensor | None
+    _grad: Tensor | None
     _strides: Shape | None
     _requires_grad: bool
     _node: Node | None
@@ -109,12 +108,6 @@ class Tensor(Operators, Methods, Conversion, Creators):
         self.shape, self._strides = source.shape, source._strides
         self._version = source._version
         self._requires_grad, self._node = False, None
-
-    def __getattr__(self, name: str) -> Any:
-        # Slots that most tensors never use are unset until they are.
-        if name == "grad":
-            return None
-        raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
 
     # Description --------------------------------------------------------------------------------
 
@@ -157,6 +150,18 @@ class Tensor(Operators, Methods, Conversion, Creators):
         return self.permute(tuple(reversed(range(self.ndim))))
 
     # Autograd -----------------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Tensor | None:
+        """What `backward` has added up, of the tensor's own shape; or None."""
+        try:
+            return self._grad
+        except AttributeError:  # a slot that most tensors never use, and so is not set for them
+            return None
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        self._grad = value
 
     @property
     def requires_grad(self) -> bool:
