@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,9 +25,11 @@ from neurenix.plugins import (
     BackendState,
     Converter,
     PluginManager,
+    PluginRecord,
     hookimpl,
     plugin_manager,
 )
+from neurenix.plugins.hookspecs import specifications
 from neurenix.testing import check_gradients
 
 from .conftest import Register
@@ -202,10 +207,10 @@ def double_relu(out: nx.Tensor, x: nx.Tensor) -> None:
 
 
 def test_a_kernel_for_anothers_device_serves_the_dtypes_it_declares(register: Register) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, str]] = []
 
-    def kernels(device_type: str) -> dict[str, Kernel]:
-        asked.append(device_type)
+    def kernels(device_type: str, backend: str) -> dict[str, Kernel]:
+        asked.append((device_type, backend))
         return {"relu": Kernel(double_relu, frozenset([float32]))}
 
     x = nx.Tensor([-1.0, 1.0])
@@ -213,7 +218,7 @@ def test_a_kernel_for_anothers_device_serves_the_dtypes_it_declares(register: Re
     register(neurenix_register_kernels=kernels)  # devices that are open get new tables
     assert nx.relu(x).tolist() == [0, 2]
     assert nx.relu(x.double()).tolist() == [0, 1]  # the device's own kernel
-    assert "cpu" in asked
+    assert ("cpu", "numpy") in asked
 
 
 def test_the_kernels_go_with_the_plugin() -> None:
@@ -380,3 +385,34 @@ def test_a_plugin_is_registered_once() -> None:
     manager.register(plugin)
     with pytest.raises(PluginError, match="is registered already"):
         manager.register(plugin, "again")
+
+
+# Their documentation ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", [n for spec in specifications() for n in vars(spec) if n.startswith("neurenix_")]
+)
+def test_the_example_of_each_hook_is_a_plugin(name: str, forget_ops: None) -> None:
+    documentation = next(vars(s)[name].__doc__ for s in specifications() if name in vars(s))
+    (code,) = re.findall(r"```python\n(.*?)```", textwrap.dedent(documentation), re.DOTALL)
+    plugin = types.ModuleType("example")
+    exec(textwrap.dedent(code), vars(plugin))
+    manager = PluginManager()
+    record = PluginRecord("example", "example", "example")
+    manager.add(plugin, record)
+    assert record.hooks == (name,)
+    backend = registry.record_of(registry.host_device())
+    arguments = {
+        "available": [DeviceInfo(0, "small", 1, name="a"), DeviceInfo(0, "large", 2, name="b")],
+        "record": backend,
+        "device_type": "cpu",
+        "backend": "numpy",
+    }
+    results = [result for _, result in manager.each(name, arguments, read_example)]
+    assert record.state is BackendState.DECLARED, record.cause
+    assert "backend_" in name or results
+
+
+def read_example(result: Any) -> Any:
+    return list(result) if isinstance(result, Iterator) else result

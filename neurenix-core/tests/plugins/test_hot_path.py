@@ -56,3 +56,9 @@ def test_ops_call_no_hook(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> 
             assert (nx.arange(3) + x[0]).tolist() == [1, 2, 3]
         example = nx.ones((1, 1, 4, 4))
         assert nx.compile(model.eval(), example)(example).shape == (1, 8)
+
+
+def test_attributes_of_tensors_are_found_at_once() -> None:
+    """With `__getattr__` a small op takes a fifth longer: benchmarks/dispatch.py."""
+    assert not hasattr(nx.Tensor, "__getattr__")
+    assert nx.Tensor.__getattribute__ is object.__getattribute__

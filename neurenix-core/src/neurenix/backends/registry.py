@@ -140,16 +140,16 @@ def _bind(device: Device, record: BackendRecord) -> Device:
             manager = manager_with_numpy()
             if _plugins_changed not in manager.changed:
                 manager.changed.append(_plugins_changed)
-            device.kernels = _table(device, record)
+            device.kernels = _table(record)
             device.empty = record.backend.allocator(device.index)
             device.backend = record.backend
             _bound[device] = record
     return device
 
 
-def added_kernels(device_type: str) -> list[tuple[PluginRecord, dict[str, Kernel]]]:
-    """Return the kernels that plugins give for a type of device, those to be preferred first."""
-    arguments = {"device_type": str(device_type)}
+def added_kernels(record: BackendRecord) -> list[tuple[PluginRecord, dict[str, Kernel]]]:
+    """Return the kernels that plugins give for a backend's devices, the preferred first."""
+    arguments = {"device_type": record.spec.device_type, "backend": record.spec.name}
     hook = "neurenix_register_kernels"
     return [
         (plugin, kernels)
@@ -158,8 +158,8 @@ def added_kernels(device_type: str) -> list[tuple[PluginRecord, dict[str, Kernel
     ]
 
 
-def _table(device: Device, record: BackendRecord) -> KernelTable:
-    return KernelTable(record.kernels, [kernels for _, kernels in added_kernels(device.type)])
+def _table(record: BackendRecord) -> KernelTable:
+    return KernelTable(record.kernels, [kernels for _, kernels in added_kernels(record)])
 
 
 def _plugins_changed() -> None:
@@ -168,7 +168,7 @@ def _plugins_changed() -> None:
         present = set(manager_with_numpy().records.values())
         for device, record in list(_bound.items()):
             if record.plugin in present:
-                device.kernels = _table(device, record)
+                device.kernels = _table(record)
             else:  # tensors on it live on; the name is free
                 del _bound[device]
                 device.forget()

@@ -238,7 +238,7 @@ def _look_into(record: BackendRecord, finding: Finding) -> None:
                 "details": {str(key): str(value) for key, value in info.details.items()},
             }
         )
-    for plugin, given in reversed(registry.added_kernels(name)):
+    for plugin, given in reversed(registry.added_kernels(record)):
         finding.added.update(dict.fromkeys(given, plugin.label))
     kernels = {*record.kernels, *finding.added}
     finding.kernels = {str(way): names for way, names in resolution(kernels).items()}

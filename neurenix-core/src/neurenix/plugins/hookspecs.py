@@ -155,7 +155,7 @@ class TensorHooks:
 
     @hookspec
     def neurenix_register_kernels(  # type: ignore[empty-body]
-        self, device_type: str
+        self, device_type: str, backend: str
     ) -> Mapping[str, Kernel]:
         """Give kernels for a device, also another's, by the names of the ops.
 
@@ -165,24 +165,28 @@ class TensorHooks:
 
         Args:
             device_type: The type of the device, such as ``"cuda"``.
+            backend: The name of the backend that serves it, such as ``"numpy"``: the buffers that
+                a kernel is given are of that backend's kind.
 
         Returns:
-            The kernels; an empty mapping for a device that is of no concern.
+            The kernels; None or an empty mapping for a device that is of no concern.
 
         Example:
             ```python
             import numpy as np
 
             from neurenix.backends import Kernel
+            from neurenix.backends.numpy.table import view
             from neurenix.dtypes import float32
             from neurenix.plugins import hookimpl
 
             def relu(out, x):
-                np.maximum(x.buffer, 0, out=out.buffer)
+                np.maximum(view(x), 0, out=view(out))
 
             @hookimpl
-            def neurenix_register_kernels(device_type):
-                return {"relu": Kernel(relu, frozenset([float32]))} if device_type == "cpu" else {}
+            def neurenix_register_kernels(backend):
+                if backend == "numpy":
+                    return {"relu": Kernel(relu, frozenset([float32]), strided=True)}
             ```
         """
 
