@@ -69,7 +69,7 @@ def backend_records() -> list[BackendRecord]:
 
 
 def _specs(declared: Any) -> list[BackendSpec]:
-    specs = list(() if declared is None else declared)
+    specs: list[Any] = list(() if declared is None else declared)
     for spec in specs:
         if not isinstance(spec, BackendSpec):
             raise PluginError(f"{spec!r} is no BackendSpec")

@@ -29,7 +29,7 @@ class DeviceHooks:
     """Hooks about devices and the backends behind them."""
 
     @hookspec
-    def neurenix_register_backends(self) -> Iterable[BackendSpec]:  # type: ignore[empty-body]
+    def neurenix_register_backends(self) -> Iterable[BackendSpec] | None:
         """Declare backends.
 
         Called once, at the first question about devices. Nothing native may be imported yet: what
@@ -127,7 +127,7 @@ class TensorHooks:
     """Hooks about ops, kernels and tensors."""
 
     @hookspec
-    def neurenix_register_ops(self) -> Iterable[Op]:  # type: ignore[empty-body]
+    def neurenix_register_ops(self) -> Iterable[Op] | None:
         """Give ops of one's own, with their shape and gradient rules.
 
         Called when `neurenix.ops.custom` is first asked for an op. An op with a decomposition
@@ -154,9 +154,9 @@ class TensorHooks:
         """
 
     @hookspec
-    def neurenix_register_kernels(  # type: ignore[empty-body]
+    def neurenix_register_kernels(
         self, device_type: str, backend: str
-    ) -> Mapping[str, Kernel]:
+    ) -> Mapping[str, Kernel] | None:
         """Give kernels for a device, also another's, by the names of the ops.
 
         Called when a device is first used, and again when plugins come or go. A kernel given here
@@ -191,7 +191,7 @@ class TensorHooks:
         """
 
     @hookspec
-    def neurenix_register_converters(self) -> Iterable[Converter]:  # type: ignore[empty-body]
+    def neurenix_register_converters(self) -> Iterable[Converter] | None:
         """Say how ``Tensor(data)`` reads data of foreign types.
 
         Called when a tensor is first made of something that is neither a tensor, a NumPy array, a

@@ -65,7 +65,7 @@ def _converter(kind: type) -> tuple[PluginRecord, Converter] | None:
 
 
 def _checked(given: Any) -> list[Converter]:
-    converters = list(() if given is None else given)
+    converters: list[Any] = list(() if given is None else given)
     for converter in converters:
         if not isinstance(converter, Converter):
             raise PluginError(f"{converter!r} is no Converter")
