@@ -5,18 +5,27 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
 from neurenix.cli import plugins
+
+if TYPE_CHECKING:
+    from typer.testing import CliRunner
+
+# The command line comes with the distribution `neurenix`: core alone has not what it needs.
+collect_ignore_glob = [] if find_spec("typer") and find_spec("rich") else ["test_*.py"]
 
 AddDistribution = Callable[..., None]
 
 
 @pytest.fixture
 def runner() -> CliRunner:
+    from typer.testing import CliRunner
+
     return CliRunner()
 
 
