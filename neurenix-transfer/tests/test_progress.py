@@ -35,9 +35,10 @@ def test_counts_loss_and_what_is_cached_are_printed_once(run, capsys):
     assert out[:3] == [
         "Training 18 of 58 parameters (31.03 %) on cpu",
         "Loss: cross-entropy, chosen by the labels",
-        "Frozen part: the whole base (Sequential); nothing is cached",
+        "Frozen part: all up to base_model.1; the cut gives a tensor of (8,), 32 bytes a sample",
     ]
-    assert len(out) == 6
+    assert out[3].startswith("Feature cache: 1.4 KiB for 46 samples in memory, up to ")
+    assert len(out) == 7
 
 
 def test_verbose_0_prints_nothing(run, capsys):

@@ -182,7 +182,8 @@ def _check_loader(loader: DataLoader, name: str) -> CheckedData:
     assert first is not None  # a loader is never empty
     _check_shapes([label.shape[1:] for label in labels], f"the labels of {name}")
     shape = _shape(first.inputs) if one_shape else None
-    return CheckedData(source, np.concatenate(labels), first.inputs, shape)
+    source.labels = np.concatenate(labels)
+    return CheckedData(source, source.labels, first.inputs, shape)
 
 
 def _check_iterable(data: Any, name: str) -> CheckedData:

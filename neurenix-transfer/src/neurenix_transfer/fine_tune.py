@@ -9,6 +9,7 @@ from typing import Any
 from neurenix.errors import NeurenixError
 from neurenix.nn import Module
 from neurenix.optim import Optimizer
+from neurenix_transfer.cache import CacheMode, CacheOptions, FeatureCache
 from neurenix_transfer.callbacks import BestWeights, CallbackList, EarlyStopping
 from neurenix_transfer.checking import DataError, check_data, check_same_shape
 from neurenix_transfer.class_weights import ClassWeight
@@ -22,7 +23,6 @@ from neurenix_transfer.progress import Progress
 from neurenix_transfer.regularizers import RegularizerLike
 from neurenix_transfer.schedules import Schedule
 from neurenix_transfer.sources import placed
-from neurenix_transfer.stages import split
 from neurenix_transfer.summary import describe_counts
 from neurenix_transfer.tasks import check_labels, score
 from neurenix_transfer.training import Trainer, keeps_statistics
@@ -60,6 +60,9 @@ def fine_tune(
     metrics: MetricLike | Iterable[MetricLike] = (),
     regularizer: RegularizerLike | None = None,
     ema: float | None = None,
+    cache: CacheMode = "auto",
+    cache_bytes: int | None = None,
+    views: int | None = None,
     verbose: int = 1,
 ) -> History:
     """Train the unfrozen part of a model on new data.
@@ -106,6 +109,15 @@ def fine_tune(
             ``(model) -> penalty``. It steers the gradients; the losses recorded are without it.
         ema: The decay of an exponential moving average of the weights, such as 0.99. The average
             is what validation and callbacks see, and what the model is left with.
+        cache: Where the frozen part's results are kept, so that it runs once a sample and not
+            once an epoch. ``"auto"`` keeps them in memory, beyond the budget on disk, where data
+            are known to be the same at each reading; ``"memory"`` and ``"disk"`` do so with other
+            data too, after reading some samples twice; ``"off"`` computes them each time. No
+            result depends on it, but ``epoch_time``.
+        cache_bytes: What they may take: on disk for ``"disk"``, else in memory. None takes up to
+            a quarter of the machine's memory, or 10 GiB of the disk.
+        views: With random augmentation, the number of views of each sample, which come in turn
+            and are cached; None draws new ones each epoch, which cannot be.
         verbose: 0 prints nothing; 1 prints a line an epoch, and draws a bar on a terminal; 2
             prints all that is measured.
 
@@ -131,6 +143,7 @@ def fine_tune(
     keepers = _keepers(early_stopping, patience, restore_best)
     if callbacks is not None and not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks is a list of callbacks, not {callbacks!r}")
+    cached = CacheOptions(cache, cache_bytes, views, mixes_inputs=mixup != 0)
     told = CallbackList([*keepers, *(callbacks or ())])
     progress = Progress(verbose, epochs)
 
@@ -150,6 +163,7 @@ def fine_tune(
 
     with resting_where_frozen(model):
         model.train()
+        features = FeatureCache(model, cached, progress.say)
         steps = train.source.steps(join_single=keeps_statistics(model))
         trainer = Trainer(
             model=model,
@@ -158,6 +172,7 @@ def fine_tune(
             score=None if task is None else score(task, found.terminal),
             train=train.source,
             val=None if val is None else val.source,
+            features=features,
             callbacks=told,
             schedule=Schedule(scheduler, optimizer, None if steps is None else steps * epochs),
             progress=progress,
@@ -169,7 +184,8 @@ def fine_tune(
         progress.say(f"Loss: {loss.name}, {'as given' if given else 'chosen by the labels'}")
         if extras.describe():
             progress.say(f"Options: {extras.describe()}")
-        progress.say(f"Frozen part: {split(model).description}; nothing is cached")
+        data = {"train": train} if val is None else {"train": train, "val": val}
+        features.prepare({name: (each.source, each.first) for name, each in data.items()}, seed)
         return trainer.run(epochs)
 
 

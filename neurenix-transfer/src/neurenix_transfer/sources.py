@@ -49,9 +49,11 @@ class Source(ABC):
 
     Attributes:
         name: What it is called in errors, such as ``"train_data"``.
+        labels: The labels of all samples, by number; None where nobody knows them.
     """
 
     name: str
+    labels: Array | None = None
 
     @abstractmethod
     def batches(self, epoch: int, *, join_single: bool = False) -> Iterator[Batch]:
@@ -65,6 +67,18 @@ class Source(ABC):
     @abstractmethod
     def steps(self, *, join_single: bool = False) -> int | None:
         """Return the number of batches of an epoch, or None where it cannot be known."""
+
+    def numbers(self, epoch: int, *, join_single: bool = False) -> list[list[int]] | None:
+        """Return the numbers of the samples of each batch, or None where there are none."""
+        return None
+
+    def read(self, batches: Sequence[Sequence[int]], epoch: int) -> Iterator[Batch]:
+        """Yield batches of the samples of some numbers, as an epoch reads them.
+
+        Raises:
+            TypeError: The samples have no numbers.
+        """
+        raise TypeError(f"the samples of {self.name} have no numbers")
 
 
 class InMemory(Source):
@@ -84,13 +98,21 @@ class InMemory(Source):
     ) -> None:
         self.name = name
         self.data = data
-        self.labels = labels
+        self.labels: Array = labels
         # The loader only orders: gathering a batch at once is faster than sample by sample.
         self._order = DataLoader(range(len(labels)), batch_size, shuffle, seed=seed)
 
     def batches(self, epoch: int, *, join_single: bool = False) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        for samples in plan(self._order, epoch, join_single):
+        yield from self.read(self.numbers(epoch, join_single=join_single), epoch)
+
+    def numbers(self, epoch: int, *, join_single: bool = False) -> list[list[int]]:
+        """Return the numbers of the samples of each batch."""
+        return plan(self._order, epoch, join_single)
+
+    def read(self, batches: Sequence[Sequence[int]], epoch: int) -> Iterator[Batch]:
+        """Yield batches of the samples of some numbers."""
+        for samples in map(list, batches):
             yield Batch(self.gather(samples), Tensor(self.labels[samples]), samples)
 
     def gather(self, samples: list[int]) -> Tensor:
@@ -117,8 +139,15 @@ class FromLoader(Source):
 
     def batches(self, epoch: int, *, join_single: bool = False) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
-        planned = plan(self.loader, epoch, join_single)
-        for samples, batch in zip(planned, self.loader.load(planned, epoch), strict=True):
+        yield from self.read(self.numbers(epoch, join_single=join_single), epoch)
+
+    def numbers(self, epoch: int, *, join_single: bool = False) -> list[list[int]]:
+        """Return the numbers of the samples of each batch."""
+        return plan(self.loader, epoch, join_single)
+
+    def read(self, batches: Sequence[Sequence[int]], epoch: int) -> Iterator[Batch]:
+        """Yield batches of the samples of some numbers, as an epoch reads them."""
+        for samples, batch in zip(batches, self.loader.load(batches, epoch), strict=True):
             inputs, labels = as_pair(batch, self.name)
             yield Batch(inputs, labels, samples)
 

@@ -14,14 +14,15 @@ from neurenix.autograd import no_grad
 from neurenix.dtypes import is_floating
 from neurenix.nn import Module
 from neurenix.optim import Optimizer
+from neurenix_transfer.cache import FeatureCache
+from neurenix_transfer.cache.batches import Staged
 from neurenix_transfer.callbacks import CallbackList
 from neurenix_transfer.history import History
 from neurenix_transfer.losses import Loss, LossFunction, align
 from neurenix_transfer.options import Extras
 from neurenix_transfer.progress import Progress
 from neurenix_transfer.schedules import Schedule
-from neurenix_transfer.sources import Batch, Source, placed
-from neurenix_transfer.stages import Stages, split
+from neurenix_transfer.sources import Source
 from neurenix_transfer.streams import drawing_for
 from neurenix_transfer.totals import Totals
 
@@ -39,6 +40,7 @@ class Trainer:
         score: Sums the metric over a batch; None where there is no metric.
         train: The training data.
         val: The validation data, if any.
+        features: Gives the batches of both, past the frozen part of the model.
         callbacks: What is told of each moment.
         schedule: The schedule of the learning rate.
         progress: What prints.
@@ -54,6 +56,7 @@ class Trainer:
     score: Score | None
     train: Source
     val: Source | None
+    features: FeatureCache
     callbacks: CallbackList
     schedule: Schedule
     progress: Progress
@@ -86,17 +89,18 @@ class Trainer:
             if self.extras.average is not None:
                 self.extras.average.put()
             self.callbacks.tell("on_train_end", self.history)
+            self.features.conclude()
             self._conclude(epochs)
         return self.history
 
-    def evaluate(self, source: Source) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float]:
         """Return the mean loss and the metrics over the validation data, in eval mode."""
         self.model.eval()
-        stages = split(self.model)
+        self.features.begin("val")
         totals = Totals(self.extras.metrics)
         with no_grad():
-            for batch in source.batches(0):
-                outputs, labels = self._forward(batch, stages)
+            for batch in self.features.batches("val", 0):
+                outputs, labels = self._forward(batch)
                 loss = _mean(self.loss.evaluation, outputs, labels)
                 self._add(totals, loss, outputs, labels)
         return totals.values("val", self.history)
@@ -122,7 +126,7 @@ class Trainer:
         # The callbacks too: the weights that they keep or save are those that were validated.
         with nullcontext() if average is None else average.in_place():
             if self.val is not None:
-                values |= self.evaluate(self.val)
+                values |= self.evaluate()
             values["epoch_time"] = time.perf_counter() - started
             self.history.record(values)
             self.schedule.after_epoch(self.history)
@@ -131,26 +135,27 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         self.model.train()
-        stages = split(self.model)  # found again each epoch: callbacks may freeze and unfreeze
+        self.features.begin("train")  # the cut, again: callbacks may freeze and unfreeze
         join_single = keeps_statistics(self.model)
         steps = self.train.steps(join_single=join_single)
         totals = Totals(self.extras.metrics)
         lr = 0.0
         self.progress.epoch_begin()
-        for number, batch in enumerate(self.train.batches(epoch, join_single=join_single), 1):
+        batches = self.features.batches("train", epoch, join_single=join_single)
+        for number, batch in enumerate(batches, 1):
             if self._stopping:
                 self._cut_short = True
                 break
             lr = float(self.optimizer.param_groups[0]["lr"])
-            self._train_batch(number - 1, batch, stages, totals)
+            self._train_batch(number - 1, batch, totals)
             self.progress.batch(epoch, number, steps)
         return {**totals.values("train", self.history), "lr": lr}
 
-    def _train_batch(self, number: int, batch: Batch, stages: Stages, totals: Totals) -> None:
+    def _train_batch(self, number: int, batch: Staged, totals: Totals) -> None:
         if self.callbacks.watches_batches:
             self.callbacks.tell("on_train_batch_begin", number, {"size": batch.size})
         with drawing_for(self.seed, self.step):
-            outputs, labels, loss = self._training_loss(batch, stages)
+            outputs, labels, loss = self._training_loss(batch)
             regularizer = self.extras.regularizer
             total = loss if regularizer is None else loss + regularizer.penalty(self.model)
             self.optimizer.zero_grad()
@@ -169,13 +174,13 @@ class Trainer:
             logs = {"loss": float(loss.item()), "size": batch.size}
             self.callbacks.tell("on_train_batch_end", number, logs)
 
-    def _training_loss(self, batch: Batch, stages: Stages) -> tuple[Tensor, Tensor, Tensor]:
+    def _training_loss(self, batch: Staged) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs and labels of a batch, mixed if asked for, and their loss."""
         if self.extras.mixup is None:
-            outputs, labels = self._forward(batch, stages)
+            outputs, labels = self._forward(batch)
             return outputs, labels, _mean(self.loss.function, outputs, labels)
-        mixed = self.extras.mixup(batch, self.seed, self.step)
-        outputs, labels = self._forward(mixed.batch, stages)
+        mixed = self.extras.mixup(batch.whole(), self.seed, self.step)
+        outputs, labels = self._forward(self.features.stage("train", mixed.batch))
         partners = self._labels(mixed.partners, outputs)
 
         def loss_of(target: Tensor) -> Tensor:
@@ -189,9 +194,9 @@ class Trainer:
             totals.scores.append(self.score(outputs, labels))
         totals.measure(outputs, labels)
 
-    def _forward(self, batch: Batch, stages: Stages) -> tuple[Tensor, Tensor]:
+    def _forward(self, batch: Staged) -> tuple[Tensor, Tensor]:
         """Return a batch's outputs and its labels, of fitting shapes, dtypes and device."""
-        outputs = stages(placed(self.model, batch.inputs), batch.samples)
+        outputs = batch.outputs()
         labels = self._labels(batch.labels, outputs)
         return align(outputs, labels), labels
 

@@ -1,0 +1,75 @@
+"""Batches on their way through the two halves of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import neurenix
+from neurenix import Tensor
+from neurenix.nn import Module
+from neurenix_transfer.sources import Batch, Inputs, map_tensors, placed
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A batch that has been through the frozen part.
+
+    Attributes:
+        labels: ``(B,)`` or ``(B, ...)``.
+        samples: The number of each sample in its data set; None where nobody knows them.
+        outputs: Runs the rest of the model, and returns its output.
+        whole: Reads the batch itself.
+    """
+
+    labels: Tensor
+    samples: Sequence[int] | None
+    outputs: Callable[[], Any]
+    whole: Callable[[], Batch]
+
+    @property
+    def size(self) -> int:
+        """The number of samples."""
+        return self.labels.shape[0]
+
+
+def eager_batches(model: Module, batches: Iterable[Batch]) -> Iterator[Staged]:
+    """Yield batches for a model that runs as a whole, by its own code."""
+    for batch in batches:
+        yield eager(model, batch)
+
+
+def eager(model: Module, batch: Batch) -> Staged:
+    """Return a batch for a model that runs as a whole, by its own code."""
+    return Staged(
+        batch.labels,
+        batch.samples,
+        lambda: model(placed(model, batch.inputs)),
+        lambda: batch,
+    )
+
+
+def rows_of(inputs: Inputs) -> list[Inputs]:
+    """Return the inputs of each sample of a batch, as batches of one.
+
+    Empty where the tensors of the inputs do not all count samples along their first axis.
+    """
+    sizes: set[int] = set()
+    map_tensors(lambda tensor: sizes.add(tensor.shape[0] if tensor.ndim else -1), inputs)
+    if len(sizes) != 1 or -1 in sizes:
+        return []
+    count = sizes.pop()
+    if count == 1:
+        return [inputs]
+
+    def row(number: int) -> Callable[[Any], Any]:
+        return lambda tensor: tensor[number : number + 1]
+
+    return [map_tensors(row(number), inputs) for number in range(count)]
+
+
+def joined_labels(batches: Sequence[Batch]) -> Tensor:
+    """Return the labels of several batches as those of one."""
+    labels = [batch.labels for batch in batches]
+    return labels[0] if len(labels) == 1 else neurenix.concat(labels, axis=0)

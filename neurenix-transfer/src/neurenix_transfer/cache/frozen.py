@@ -1,0 +1,169 @@
+"""The frozen part of a network: a compiled plan that gives the boundary of single samples.
+
+Samples run one by one, or in tiles of a fixed size where the backend gives a sample the same bits
+whatever is beside it; a tile that is not full is filled up. So what a sample gives depends on the
+sample alone: not on the size of batches, on their order, or on the epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+import neurenix
+from neurenix import Tensor
+from neurenix.autograd import no_grad
+from neurenix.graph import make_executable
+from neurenix.graph.structure import flatten
+from neurenix_transfer.cache.cut import Cut
+from neurenix_transfer.cache.replay import Replay, needed_nodes
+from neurenix_transfer.cache.signature import captured_tensors, signature
+from neurenix_transfer.cache.tracing import UntraceableError
+from neurenix_transfer.sources import Array, Inputs
+
+TILE = 8
+"""Samples a tile; more gain little, and the last tile of a batch is filled up for nothing."""
+
+# What another order of the same sums may differ by, relative to the largest value.
+_ROUNDING = 2e-2
+
+InputKey: TypeAlias = tuple[tuple[tuple[int, ...], str], ...]
+"""Shape and dtype of each tensor of a sample's inputs, the batch axis of 1 included."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the frozen part gives for a sample.
+
+    Attributes:
+        parts: Its part of each boundary tensor.
+        inputs: The shapes and dtypes of the inputs that it came from.
+        graph: The digest of the graph that it came from.
+    """
+
+    parts: tuple[Array, ...]
+    inputs: InputKey
+    graph: str
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of its values."""
+        return sum(part.nbytes for part in self.parts)
+
+
+class FrozenSide:
+    """Runs the frozen part for samples of one shape.
+
+    Args:
+        cut: The cut, for this shape.
+        named: The ids of the model's parameters and buffers.
+
+    Attributes:
+        cut: The same.
+        tensors: The weights and statistics that it reads.
+        digest: The digest of what its graph computes, as text.
+        rest_text: What the graph behind the cut computes, as text, for a fixed batch size.
+
+    Raises:
+        UntraceableError: It cannot be carried over to single samples.
+    """
+
+    def __init__(self, cut: Cut, named: Collection[int]) -> None:
+        self.cut = cut
+        backend: Any = cut.trace.graph.device.backend
+        self.tile = TILE if backend.batch_invariant else 1
+        graph = cut.tile_graph(self.tile)
+        self.tensors = captured_tensors(graph.nodes, named)
+        text = signature(graph.nodes, graph.inputs, graph.outputs, named)
+        self.digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        whole = cut.trace.graph
+        rest = needed_nodes(whole, cut.boundary, whole.outputs, effects=True)
+        self.rest_text = signature(rest, cut.boundary, whole.outputs, named)
+        self._plan = make_executable(graph)
+
+    def run(self, samples: Sequence[Inputs]) -> list[Features]:
+        """Return the features of some samples, each a batch of one.
+
+        They have the dtypes of the boundary, and lie in the host's memory.
+        """
+        found: list[Features] = []
+        with no_grad():
+            for start in range(0, len(samples), self.tile):
+                chunk = [leaves_of(sample) for sample in samples[start : start + self.tile]]
+                rows = [*chunk, *[chunk[-1]] * (self.tile - len(chunk))]
+                outputs = self._plan.run(_joined(rows))
+                arrays = [self._rows(out, part) for out, part in self._with_parts(outputs)]
+                for number, leaves in enumerate(chunk):
+                    parts = tuple(rows[number] for rows in arrays)
+                    found.append(Features(parts, described(leaves), self.digest))
+        return found
+
+    def verify(self, first: Inputs, second: Inputs) -> None:
+        """Check on two samples of this shape that a sample does not depend on the one beside it.
+
+        Raises:
+            UntraceableError: It does.
+        """
+        alone = [self.run([first])[0], self.run([second])[0]]
+        with no_grad():
+            replay = Replay(self.cut.trace, self.cut.trace.graph.inputs, self.cut.boundary)
+            together = replay(_joined([leaves_of(first), leaves_of(second)]))
+        for index, out in enumerate(together):
+            rows = np.split(out.numpy(), 2, axis=self.cut.parts[index].axis)
+            for features, row in zip(alone, rows, strict=True):
+                if not _close(features.parts[index], row):
+                    raise UntraceableError("a sample's features depend on the samples beside it")
+
+    def _with_parts(self, outputs: Sequence[Tensor]) -> Any:
+        return zip(outputs, self.cut.parts, strict=True)
+
+    def _rows(self, out: Tensor, part: Any) -> list[Array]:
+        rows = np.split(out.numpy(), self.tile, axis=part.axis)
+        return [_owned(row) for row in rows]
+
+
+def join_features(features: Sequence[Features], cut: Cut) -> list[Tensor]:
+    """Return the boundary tensors of a batch, on the device of the graph."""
+    device = cut.trace.graph.device
+    return [
+        Tensor(np.concatenate([each.parts[index] for each in features], part.axis), device=device)
+        for index, part in enumerate(cut.parts)
+    ]
+
+
+def described(leaves: Sequence[Any]) -> InputKey:
+    """Describe the tensors of inputs."""
+    return tuple((tuple(leaf.shape), str(leaf.dtype)) for leaf in leaves)
+
+
+def leaves_of(inputs: Inputs) -> list[Tensor]:
+    """Return the tensors of inputs, in the order in which a graph takes them."""
+    leaves: list[Tensor] = flatten(inputs, (Tensor,), "the inputs")[0]
+    return leaves
+
+
+def _joined(rows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    if len(rows) == 1:
+        return list(rows[0])
+    return [neurenix.concat(list(column), axis=0) for column in zip(*rows, strict=True)]
+
+
+def _owned(row: Array) -> Array:
+    """Return values that hold no more memory than their own, and that nobody writes."""
+    whole = row.base is None or getattr(row.base, "nbytes", 0) == row.nbytes
+    return row if whole and row.flags.c_contiguous else row.copy()
+
+
+def _close(a: Array, b: Array) -> bool:
+    if a.dtype.kind in "biu":
+        return bool((a == b).all())
+    wide, other = a.astype(np.float64), b.astype(np.float64)
+    finite = np.isfinite(wide) & np.isfinite(other)
+    if not (finite | (wide == other) | (np.isnan(wide) & np.isnan(other))).all():
+        return False
+    scale = max(float(np.abs(wide[finite]).max(initial=0.0)), 1e-30)
+    return bool((np.abs(wide - other)[finite] <= _ROUNDING * scale).all())

@@ -1,0 +1,82 @@
+"""A model in two halves where no graph of it can be had: a frozen base, and the new layers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import neurenix
+from neurenix import Tensor
+from neurenix.autograd import no_grad
+from neurenix.nn import Module
+from neurenix_transfer.cache.frozen import Features, described, leaves_of
+from neurenix_transfer.cache.signature import Fingerprint
+from neurenix_transfer.cache.tracing import UntraceableError, state_key
+from neurenix_transfer.sources import Inputs
+from neurenix_transfer.transfer_model import TransferModel
+
+
+class ModuleSplit:
+    """A `TransferModel` whose whole base is frozen, run module by module.
+
+    Args:
+        model: The model.
+        example: A sample's inputs, as a batch of one.
+
+    Attributes:
+        key: Equal for states of the model that give equal splits.
+        weights: The fingerprint of the base's weights.
+
+    Raises:
+        UntraceableError: The base is not frozen as a whole, or has hooks, or gives something else
+            than a tensor, or not the same twice.
+    """
+
+    def __init__(self, model: Module, example: Inputs) -> None:
+        self.key = state_key(model)
+        if not (isinstance(model, TransferModel) and _is_constant(model)):
+            raise UntraceableError("the base is not frozen as a whole")
+        if any(each._forward_hooks or each._forward_pre_hooks for each in model.modules()):
+            raise UntraceableError("it has forward hooks, which see every batch")
+        self.model = model
+        base = model.get_base_model()
+        self.weights = Fingerprint([*base.parameters(), *base.buffers()])
+        # Code is not known by its graph here: what this object gives is its own alone.
+        self._digest = secrets.token_hex(16)
+        first, second = self.run_frozen([example])[0], self.run_frozen([example])[0]
+        if first.parts[0].tobytes() != second.parts[0].tobytes():
+            raise UntraceableError("the base gives something else each time")
+
+    def run_frozen(self, samples: Sequence[Inputs]) -> list[Features]:
+        """Return the features of samples, each a batch of one."""
+        found = []
+        for sample in samples:
+            with no_grad():
+                out = self.model.forward_base(sample)
+            if not isinstance(out, Tensor) or out.shape[:1] != (1,):
+                raise UntraceableError("the base gives something else than a tensor of samples")
+            parts = (out.numpy().copy(),)
+            found.append(Features(parts, described(leaves_of(sample)), self._digest))
+        return found
+
+    def run_rest(self, features: Sequence[Features]) -> Any:
+        """Return the model's output for a batch, from the features of its samples."""
+        device = next(self.model.parameters()).device
+        parts = [Tensor(each.parts[0], device=device) for each in features]
+        if len({part.shape for part in parts}) > 1:
+            raise UntraceableError("the base gives features of several shapes")
+        return self.model.get_new_layers()(neurenix.concat(parts, axis=0))
+
+    def matches(self, features: Features) -> bool:
+        """Whether features are those of this object."""
+        return features.graph == self._digest
+
+
+def _is_constant(model: TransferModel) -> bool:
+    """Whether the base gives the same for the same input, and is run by the model's own forward."""
+    if type(model).forward is not TransferModel.forward:
+        return False
+    return model.base_is_frozen and not any(
+        module.training for module in model.get_base_model().modules()
+    )

@@ -1,0 +1,171 @@
+"""A model in two halves, found again whenever its freezing or its mode changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import neurenix
+from neurenix import Tensor
+from neurenix.nn import Module
+from neurenix_transfer.cache.cut import Cut, boundary_of, find_cut
+from neurenix_transfer.cache.frozen import (
+    Features,
+    FrozenSide,
+    InputKey,
+    described,
+    join_features,
+    leaves_of,
+)
+from neurenix_transfer.cache.replay import Replay
+from neurenix_transfer.cache.signature import Fingerprint
+from neurenix_transfer.cache.tracing import (
+    Trace,
+    UntraceableError,
+    map_metas,
+    state_key,
+    trace_training,
+    with_batch,
+)
+from neurenix_transfer.sources import Inputs
+
+_MAX_REPLAYS = 256  # sizes of batches and lengths of texts; a graph takes some 100 KB
+
+
+class Split:
+    """A model in one mode, with one freezing.
+
+    Args:
+        model: The model, in that mode.
+        example: A sample's inputs, as a batch of one.
+        statistics: Tensors that training changes besides trainable parameters.
+
+    Attributes:
+        key: Equal for states of the model that give equal splits.
+        statistics: The tensors that its run writes.
+
+    Raises:
+        UntraceableError: The model cannot be run from a graph.
+    """
+
+    def __init__(self, model: Module, example: Inputs, statistics: Sequence[Tensor]) -> None:
+        self.model = model
+        self.key = state_key(model)
+        self._example = map_metas(lambda leaf: leaf, with_batch(example, 1))
+        self._named = {id(t) for _, t in [*model.named_parameters(), *model.named_buffers()]}
+        self._changing: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
+        self._changing += statistics
+        self._traces: dict[Any, Trace] = {}
+        self._sides: dict[InputKey, FrozenSide | None] = {}
+        self._replays: dict[Any, Replay] = {}
+        self.statistics: list[Tensor] = []
+        first = self._trace(described(leaves_of_metas(self._example)), 2)
+        self.statistics = first.written_tensors()
+        self._changing += self.statistics
+        self.first = self.side(described(leaves_of_metas(self._example)))
+        self.weights = Fingerprint([] if self.first is None else self.first.tensors)
+
+    @property
+    def cut(self) -> Cut | None:
+        """The cut for the first sample; None where nothing that has weights is frozen."""
+        return None if self.first is None else self.first.cut
+
+    def side(self, inputs: InputKey) -> FrozenSide | None:
+        """Return the frozen part for samples of some shape."""
+        if inputs not in self._sides:
+            cut = find_cut(self._trace(inputs, 2), self._trace(inputs, 3), self._changing)
+            self._sides[inputs] = None if cut is None else FrozenSide(cut, self._named)
+        return self._sides[inputs]
+
+    def run_frozen(self, samples: Sequence[Inputs]) -> list[Features]:
+        """Return the features of samples, each a batch of one."""
+        found: list[Features | None] = [None] * len(samples)
+        groups: dict[InputKey, list[int]] = {}
+        for number, sample in enumerate(samples):
+            groups.setdefault(described(leaves_of(sample)), []).append(number)
+        for inputs, numbers in groups.items():
+            side = self._certain(inputs)
+            for number, features in zip(
+                numbers, side.run([samples[number] for number in numbers]), strict=True
+            ):
+                found[number] = features
+        return [features for features in found if features is not None]
+
+    def run_rest(self, features: Sequence[Features]) -> Any:
+        """Return the model's output for a batch, from the features of its samples.
+
+        Samples of other lengths, such as texts, run apart wherever the rest of the network
+        depends on the length: nothing is filled up to the length of others.
+        """
+        groups: dict[str, list[int]] = {}
+        for number, each in enumerate(features):
+            groups.setdefault(self._certain(each.inputs).rest_text, []).append(number)
+        outputs = [
+            self._replay([features[number] for number in numbers]) for numbers in groups.values()
+        ]
+        if len(outputs) == 1:
+            return outputs[0]
+        order = [number for numbers in groups.values() for number in numbers]
+        places = [order.index(number) for number in range(len(order))]
+        return neurenix.concat(outputs, axis=0)[places]
+
+    def matches(self, features: Features) -> bool:
+        """Whether features, perhaps of an earlier run, are those of this frozen part."""
+        try:
+            side = self.side(features.inputs)
+        except UntraceableError:
+            return False
+        return side is not None and side.digest == features.graph
+
+    def _certain(self, inputs: InputKey) -> FrozenSide:
+        side = self.side(inputs)
+        if side is None:
+            raise UntraceableError(f"nothing is frozen for inputs of {inputs}, unlike for others")
+        return side
+
+    def _replay(self, features: Sequence[Features]) -> Any:
+        side, size = self._certain(features[0].inputs), len(features)
+        key = side.rest_text, size
+        replay = self._replays.get(key)
+        if replay is None:
+            replay = self._make_replay(side, features[0].inputs, size)
+            if len(self._replays) >= _MAX_REPLAYS:
+                self._replays.pop(next(iter(self._replays)))
+            self._replays[key] = replay
+        return replay(join_features(features, side.cut))
+
+    def _make_replay(self, side: FrozenSide, inputs: InputKey, size: int) -> Replay:
+        if size == 2:
+            return Replay(side.cut.trace, side.cut.boundary)
+        trace = self._trace(inputs, size)
+        boundary = boundary_of(trace, self._changing)
+        parts = side.cut.parts
+        if len(boundary) != len(parts) or not all(
+            part.fits(value, size) for part, value in zip(parts, boundary, strict=True)
+        ):
+            raise UntraceableError(f"its frozen part is another one for a batch of {size}")
+        return Replay(trace, boundary)
+
+    def _trace(self, inputs: InputKey, size: int) -> Trace:
+        key = inputs, size
+        if size > 3:
+            return trace_training(self.model, self._metas(inputs, size))
+        if key not in self._traces:
+            self._traces[key] = trace_training(self.model, self._metas(inputs, size))
+        return self._traces[key]
+
+    def _metas(self, inputs: InputKey, size: int) -> Inputs:
+        described = iter(inputs)
+
+        def meta(leaf: Any) -> Any:
+            shape, dtype = next(described)
+            return neurenix.graph.TensorMeta((size, *shape[1:]), neurenix.dtypes.as_dtype(dtype))
+
+        return map_metas(meta, self._example)
+
+
+def leaves_of_metas(inputs: Inputs) -> list[Any]:
+    """Return the metas of inputs, in the order in which a graph takes them."""
+    leaves: list[Any] = []
+    map_metas(leaves.append, inputs)
+    return leaves
