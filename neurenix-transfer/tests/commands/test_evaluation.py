@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurenix_transfer.photos.evaluation import Evaluation, evaluation_lines, wilson_interval
+from neurenix_transfer.insight.evaluation import Evaluation, wilson_interval
+from neurenix_transfer.photos.evaluation import evaluation_lines
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neurenix_transfer.photos.evaluation import Evaluation
+from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.report import Report, draw_report, save_report
 
 

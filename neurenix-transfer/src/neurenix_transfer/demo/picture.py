@@ -11,7 +11,7 @@ import numpy as np
 from neurenix.errors import require
 from neurenix.io import atomic_write
 from neurenix_transfer.demo.experiment import PER_CLASS, Curve, Draw
-from neurenix_transfer.photos.evaluation import Evaluation
+from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.report import (
     FAINT,
     INK,

@@ -16,8 +16,9 @@ import numpy as np
 from neurenix.data.photo_files import PhotoFolderError, scan_photos
 from neurenix.data.photos import PhotoError
 from neurenix.io import atomic_write
+from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.console import Console
-from neurenix_transfer.photos.evaluation import Evaluation, evaluation_lines
+from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.layout import photos_to_evaluate
 from neurenix_transfer.photos.options import OptionError
 from neurenix_transfer.predictor import Prediction, Predictor, load

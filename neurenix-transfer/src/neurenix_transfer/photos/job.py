@@ -15,6 +15,7 @@ from neurenix.data.photos import PhotoError
 from neurenix.errors import NeurenixError, require
 from neurenix_transfer.fine_tune import fine_tune
 from neurenix_transfer.history import History
+from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.console import Console, Stopwatch, duration
 from neurenix_transfer.photos.decoding import (
     MEMORY_BUDGET_BYTES,
@@ -24,7 +25,7 @@ from neurenix_transfer.photos.decoding import (
     decode_folder,
 )
 from neurenix_transfer.photos.estimate import SAMPLE, measure_pace
-from neurenix_transfer.photos.evaluation import Evaluation, evaluation_lines
+from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.model_file import save_classifier
 from neurenix_transfer.photos.options import FineTuneOptions, OptionError
 from neurenix_transfer.photos.plan import Plan, make_plan, plan_lines

@@ -12,8 +12,8 @@ from typing import Any
 from neurenix.data.photo_files import photos_digest
 from neurenix.io import atomic_write_json
 from neurenix_transfer.history import History
+from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.decoding import DecodedFolder
-from neurenix_transfer.photos.evaluation import Evaluation
 from neurenix_transfer.photos.plan import Plan, class_counts
 
 # What the numbers of a run depend on.

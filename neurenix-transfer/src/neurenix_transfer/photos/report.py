@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from neurenix.errors import require
 from neurenix.io import atomic_write
-from neurenix_transfer.photos.evaluation import Evaluation
+from neurenix_transfer.insight.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,6 +163,17 @@ def _draw_curves(axes: Axes, report: Report, quantity: str, title: str) -> None:
         )
     else:
         axes.set_ylim(bottom=0)
+
+
+def confusion_figure(evaluation: Evaluation) -> Figure:
+    """Return the confusion matrix as a figure of its own."""
+    pictures = require(
+        "matplotlib.figure", install="pip install matplotlib", purpose="drawing a confusion matrix"
+    )
+    size = 3.2 + 0.42 * min(len(evaluation.classes), _MOST_NAMED)
+    figure: Figure = pictures.Figure((size, size), facecolor="white", layout="constrained")
+    draw_confusion(figure.subplots(), evaluation)
+    return figure
 
 
 def draw_confusion(axes: Axes, evaluation: Evaluation) -> None:
