@@ -6,8 +6,9 @@ Every error names the argument and the sample, and comes before anything has bee
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from neurenix.data import DataLoader, default_collate
 from neurenix.errors import NeurenixError
 from neurenix_transfer.sources import (
     Array,
-    Batch,
     FromIterable,
     FromLoader,
     InMemory,
@@ -46,8 +46,18 @@ class CheckedData:
     shape: tuple[int, ...] | None
 
 
+Stored: TypeAlias = Callable[[str, FromLoader, Inputs], Collection[int]]
+"""``(kind, data, inputs of the first sample) -> samples that an earlier run has checked``."""
+
+
 def check_data(
-    data: Any, labels: Any, kind: str, batch_size: int, shuffle: bool, seed: int
+    data: Any,
+    labels: Any,
+    kind: str,
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    stored: Stored | None = None,
 ) -> CheckedData:
     """Check one set of data, and make it a source of batches.
 
@@ -59,6 +69,8 @@ def check_data(
         batch_size: Samples a batch, where the data are not in batches already.
         shuffle: Whether each epoch has an order of its own, likewise.
         seed: What the orders depend on.
+        stored: Tells which samples need not be read, as their features are cached already; it is
+            asked only where the labels are known without.
 
     Raises:
         DataError: Something does not fit.
@@ -82,7 +94,7 @@ def check_data(
         _check_not_empty(len(data), name)
         data = DataLoader(data, batch_size, shuffle, seed=seed)
     if isinstance(data, DataLoader):
-        return _check_loader(_seeded(data, seed), name)
+        return _check_loader(_seeded(data, seed), kind, stored)
     return _check_iterable(data, name)
 
 
@@ -160,26 +172,32 @@ def _split_pairs(data: Any, kind: str) -> tuple[Any, Any]:
     return data, None
 
 
-def _check_loader(loader: DataLoader, name: str) -> CheckedData:
+def _check_loader(loader: DataLoader, kind: str, stored: Stored | None) -> CheckedData:
+    name = f"{kind}_data"
     if len(loader) == 0:
         raise DataError(
             f"{name} gives no batch: {len(loader.dataset)} samples, batch_size="
             f"{loader.batch_size} and drop_last. Take smaller batches, or keep the last one"
         )
     source = FromLoader(name, loader)
-    labels = []
-    first: Batch | None = None
+    first = next(source.one_by_one([0]))
+    known = set() if stored is None else {*stored(kind, source, first.inputs)} - {0}
+    labels = [first.labels.numpy()]
     # Samples that a collate function of the user's brings to one shape may differ before.
     one_shape = loader.collate_fn is default_collate
-    for number, batch in enumerate(source.one_by_one()):
-        first = first or batch
+    count = len(loader.dataset)
+    unread = source.one_by_one(n for n in range(1, count) if n not in known)
+    for number in range(1, count):
+        if number in known:
+            labels.append(np.array(loader.dataset.labels[number : number + 1], np.int64))
+            continue
+        batch = next(unread)
         labels.append(batch.labels.numpy())
         if one_shape and _shape(batch.inputs) != _shape(first.inputs):
             raise DataError(
                 f"{name}[{number}] has the shape {_shape(batch.inputs)}, "
                 f"{name}[0] {_shape(first.inputs)}; expected one shape"
             )
-    assert first is not None  # a loader is never empty
     _check_shapes([label.shape[1:] for label in labels], f"the labels of {name}")
     shape = _shape(first.inputs) if one_shape else None
     source.labels = np.concatenate(labels)

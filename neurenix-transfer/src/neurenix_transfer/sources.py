@@ -151,9 +151,14 @@ class FromLoader(Source):
             inputs, labels = as_pair(batch, self.name)
             yield Batch(inputs, labels, samples)
 
-    def one_by_one(self) -> Iterator[Batch]:
-        """Yield every sample as a batch of its own, in order, as the first epoch reads it."""
-        numbers = [[sample] for sample in range(len(self.loader.dataset))]
+    def one_by_one(self, chosen: Iterable[int] | None = None) -> Iterator[Batch]:
+        """Yield every sample as a batch of its own, in order, as the first epoch reads it.
+
+        Args:
+            chosen: The numbers of the samples; all by default.
+        """
+        chosen = range(len(self.loader.dataset)) if chosen is None else chosen
+        numbers = [[sample] for sample in chosen]
         for samples, batch in zip(numbers, self.loader.load(numbers, epoch=0), strict=True):
             inputs, labels = as_pair(batch, f"{self.name}[{samples[0]}]")
             yield Batch(inputs, labels, samples)

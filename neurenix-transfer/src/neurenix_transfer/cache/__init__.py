@@ -8,6 +8,7 @@ and `store`; `feature_cache` puts it together for the training loop.
 
 from neurenix_transfer.cache.feature_cache import FeatureCache
 from neurenix_transfer.cache.policy import CacheError, CacheOptions
+from neurenix_transfer.cache.reuse import StoredSamples
 from neurenix_transfer.cache.store import CacheMode
 
-__all__ = ["CacheError", "CacheMode", "CacheOptions", "FeatureCache"]
+__all__ = ["CacheError", "CacheMode", "CacheOptions", "FeatureCache", "StoredSamples"]

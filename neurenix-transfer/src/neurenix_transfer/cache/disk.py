@@ -77,7 +77,7 @@ class DiskStore:
 
     def refresh(self) -> None:
         """Take in shards that are new since, this process's own or another's."""
-        for path in _shards_in(self.folder):
+        for path in shards_in(self.folder):
             if path in self._shards:
                 continue
             try:
@@ -122,6 +122,11 @@ class DiskStore:
         self._pending.setdefault(key, []).append(stored)
         self._pending_bytes += stored.features.nbytes
         return True
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there are features of any sample."""
+        return bool(self._places)
 
     @property
     def is_due(self) -> bool:
@@ -192,10 +197,10 @@ def clear_features(root: Path, spaces: list[str] | None = None) -> int:
         spaces: The folders in it to clear; None for all.
     """
     freed = 0
-    for folder in _folders(root):
+    for folder in folders_of(root):
         if spaces is not None and folder.name not in spaces:
             continue
-        for path in [*_shards_in(folder), *folder.glob(".neurenix-*.tmp")]:
+        for path in [*shards_in(folder), *folder.glob(".neurenix-*.tmp")]:
             with suppress(OSError):
                 size = path.stat().st_size
                 path.unlink()
@@ -207,7 +212,7 @@ def clear_features(root: Path, spaces: list[str] | None = None) -> int:
 
 def remove_stale(root: Path) -> None:
     """Remove what killed processes left of files that they were writing."""
-    for folder in _folders(root):
+    for folder in folders_of(root):
         for path in folder.glob(".neurenix-*.tmp"):
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _STALE_SECONDS:
@@ -222,14 +227,16 @@ def shown_bytes(nbytes: float) -> str:
     return f"{nbytes:.0f} bytes"
 
 
-def _folders(root: Path) -> list[Path]:
+def folders_of(root: Path) -> list[Path]:
+    """Return the folders of features, one a set of weights; none where there is no such place."""
     try:
         return sorted(path for path in root.iterdir() if path.is_dir())
     except OSError:
         return []
 
 
-def _shards_in(folder: Path) -> list[Path]:
+def shards_in(folder: Path) -> list[Path]:
+    """Return the shards in a folder."""
     try:
         return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
     except OSError:
@@ -237,5 +244,5 @@ def _shards_in(folder: Path) -> list[Path]:
 
 
 def _all_shards(root: Path) -> Iterator[Path]:
-    for folder in _folders(root):
-        yield from _shards_in(folder)
+    for folder in folders_of(root):
+        yield from shards_in(folder)
