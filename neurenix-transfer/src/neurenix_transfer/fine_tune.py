@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurenix.errors import NeurenixError
 from neurenix.nn import Module
@@ -13,7 +12,6 @@ from neurenix.optim import Optimizer
 from neurenix_transfer.cache import CacheMode, CacheOptions, FeatureCache, StoredSamples
 from neurenix_transfer.callbacks import BestWeights, CallbackList, EarlyStopping
 from neurenix_transfer.checking import DataError, check_data, check_same_shape
-from neurenix_transfer.checkpoints import Checkpoints
 from neurenix_transfer.class_weights import ClassWeight
 from neurenix_transfer.freezing import resting_where_frozen
 from neurenix_transfer.history import History
@@ -29,9 +27,6 @@ from neurenix_transfer.summary import describe_counts
 from neurenix_transfer.tasks import check_labels, score
 from neurenix_transfer.training import Trainer, keeps_statistics
 
-if TYPE_CHECKING:
-    from neurenix_transfer.recipes.adapt import Recipe
-
 _NAMED = 5  # parameters named in a warning before it says how many there are
 
 
@@ -41,7 +36,7 @@ class OptimizerError(NeurenixError, ValueError):
 
 def fine_tune(
     model: Module,
-    optimizer: Optimizer | None,
+    optimizer: Optimizer,
     train_data: Any,
     train_labels: Any = None,
     val_data: Any = None,
@@ -53,7 +48,6 @@ def fine_tune(
     early_stopping: bool = False,
     patience: int = 3,
     *,
-    recipe: Recipe | None = None,
     seed: int = 0,
     shuffle: bool = True,
     restore_best: bool | None = None,
@@ -66,9 +60,6 @@ def fine_tune(
     metrics: MetricLike | Iterable[MetricLike] = (),
     regularizer: RegularizerLike | None = None,
     ema: float | None = None,
-    checkpoint_dir: str | PathLike[str] | None = None,
-    resume_from_checkpoint: bool | str | PathLike[str] = False,
-    save_total_limit: int | None = 2,
     cache: CacheMode = "auto",
     cache_bytes: int | None = None,
     views: int | None = None,
@@ -81,8 +72,7 @@ def fine_tune(
 
     Args:
         model: A `TransferModel` or any other module.
-        optimizer: Holds the parameters to train; frozen ones among them are left as they are. None
-            with a recipe, which brings its own.
+        optimizer: Holds the parameters to train; frozen ones among them are left as they are.
         train_data: The samples: a list of tensors or arrays, one tensor or array of all, a
             Dataset, a DataLoader, or anything that gives batches each time it is iterated over.
         train_labels: One label a sample; None where the data bring their own.
@@ -98,8 +88,6 @@ def fine_tune(
         early_stopping: Whether to stop after ``patience`` epochs without a lower validation loss
             (training loss, with a warning, without validation data).
         patience: See there.
-        recipe: A whole way to fine-tune: ``"probe"``, ``"lp-ft"``, ``"progressive"`` or ``"auto"``;
-            see `adapt`, which takes rates and layers too. None trains what is not frozen.
         seed: What the order of samples, random transforms and dropout depend on.
         shuffle: Whether each epoch has an order of its own; a DataLoader decides for itself.
         restore_best: Whether to put back the weights and buffers of the best epoch at the end, at
@@ -121,12 +109,6 @@ def fine_tune(
             ``(model) -> penalty``. It steers the gradients; the losses recorded are without it.
         ema: The decay of an exponential moving average of the weights, such as 0.99. The average
             is what validation and callbacks see, and what the model is left with.
-        checkpoint_dir: A folder that the whole state of the run is saved to after each epoch.
-        resume_from_checkpoint: Whether to go on from the newest checkpoint there, to the same
-            result as without a break; or the path of a checkpoint, or of a folder of them. A
-            folder without a checkpoint means to start afresh, which is said.
-        save_total_limit: How many of the newest checkpoints are kept, beside that of the best
-            epoch; None keeps all.
         cache: Where the frozen part's results are kept, so that it runs once a sample and not
             once an epoch. ``"auto"`` keeps them in memory, beyond the budget on disk, where data
             are known to be the same at each reading; ``"memory"`` and ``"disk"`` do so with other
@@ -147,18 +129,14 @@ def fine_tune(
         LabelError: The labels fit no loss, or not the model's output.
         ValueError: An option is out of its range, or does not go with the labels.
         OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
-        CheckpointError: A checkpoint cannot be written, or is not of this run.
         KeyboardInterrupt: Ctrl-C was pressed; its attribute ``history`` holds the history so far.
     """
-    if recipe is not None:
-        return _by_recipe(optimizer, given=locals())
     _check_numbers(epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
     if not isinstance(model, Module):
         raise TypeError(f"model is a Module, not {model!r}")
     if val_data is None and val_labels is not None:
         raise DataError("val_labels came without val_data; pass both or neither")
     check_optimizer(model, optimizer)
-    assert optimizer is not None
     options = TrainingOptions(
         clip_norm, clip_value, class_weight, label_smoothing, mixup, metrics, regularizer, ema
     )
@@ -184,20 +162,6 @@ def fine_tune(
     extras = options.extras(model, task, found.output_shape, found.terminal)
     further = [metric.name for metric in extras.metrics]
 
-    checkpoints = Checkpoints(
-        checkpoint_dir,
-        resume_from_checkpoint,
-        save_total_limit,
-        settings={
-            "batch_size": batch_size,
-            "seed": seed,
-            "shuffle": shuffle,
-            **options.settings(),
-            **extras.settings(),
-        },
-        labels=(train.labels, None if val is None else val.labels),
-    )
-
     with resting_where_frozen(model):
         model.train()
         features = FeatureCache(model, cached, progress.say)
@@ -216,7 +180,6 @@ def fine_tune(
             history=History(None if task is None else task.metric, val is not None, further),
             seed=seed,
             extras=extras,
-            checkpoints=checkpoints,
         )
         progress.say(f"Training {describe_counts(model)} on {next(model.parameters()).device}")
         progress.say(f"Loss: {loss.name}, {'as given' if given else 'chosen by the labels'}")
@@ -227,7 +190,7 @@ def fine_tune(
         return trainer.run(epochs)
 
 
-def check_optimizer(model: Module, optimizer: Optimizer | None) -> None:
+def check_optimizer(model: Module, optimizer: Optimizer) -> None:
     """Check that an optimizer trains a model.
 
     Warns where it lacks some of the trainable parameters. Frozen parameters in it are no matter.
@@ -236,8 +199,6 @@ def check_optimizer(model: Module, optimizer: Optimizer | None) -> None:
         OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
         TypeError: It is no optimizer.
     """
-    if optimizer is None:
-        raise TypeError("optimizer is None, which only a recipe can do with: pass recipe= too")
     if not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "step")):
         raise TypeError(
             f"optimizer is an Optimizer such as Adam(model.parameters(), lr=1e-3), "
@@ -263,23 +224,6 @@ def check_optimizer(model: Module, optimizer: Optimizer | None) -> None:
             f"and will stay as they are: {names}. Add them, or freeze them.",
             stacklevel=3,
         )
-
-
-def _by_recipe(optimizer: Optimizer | None, given: dict[str, Any]) -> History:
-    """Hand everything over to `adapt`.
-
-    Args:
-        optimizer: Must be None.
-        given: Every argument of `fine_tune` by its name.
-    """
-    from neurenix_transfer.recipes.adapt import adapt
-
-    if optimizer is not None:
-        raise TypeError(
-            f"recipe={given['recipe']!r} brings an optimizer of its own, with rates that suit it; "
-            "pass None for optimizer, or leave recipe out"
-        )
-    return adapt(**{name: value for name, value in given.items() if name != "optimizer"})
 
 
 def _keepers(early_stopping: bool, patience: int, restore_best: bool | None) -> list[BestWeights]:
