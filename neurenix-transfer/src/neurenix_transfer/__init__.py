@@ -13,6 +13,7 @@
 | `options`, `objectives`, `class_weights` | what a training is asked to do; its loss |
 | `mixing`, `regularizers`, `averaging`, `gradient_limits` | mixup; L2-SP; averages; clipping |
 | `metrics`, `totals` | what is measured, over a whole epoch |
+| `checkpoints`, `digests` | the whole state of a run, saved and resumed; what it must fit |
 | `callbacks`, `schedules` | what happens at each moment; learning rates |
 | `history`, `progress` | what was measured; what is printed |
 | `features` | the four functions below, public as ``neurenix.transfer.utils`` |
@@ -51,6 +52,11 @@ from neurenix_transfer.callbacks import (
     TerminateOnNaN,
 )
 from neurenix_transfer.checking import DataError
+from neurenix_transfer.checkpoints import (
+    CheckpointDamagedError,
+    CheckpointError,
+    CheckpointMismatchError,
+)
 from neurenix_transfer.cka import CkaMap, cka_map
 from neurenix_transfer.feature_extractor import FeatureExtractor
 from neurenix_transfer.features import (
@@ -81,6 +87,9 @@ __all__ = [
     "BestWeights",
     "CSVLogger",
     "Callback",
+    "CheckpointDamagedError",
+    "CheckpointError",
+    "CheckpointMismatchError",
     "CkaMap",
     "DataError",
     "EarlyStopping",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,13 @@ class TrainingOptions:
         as_regularizer(self.regularizer)
         if self.ema is not None:
             check_share("ema", self.ema)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what a resumed run must have in common with its first part, but the extras."""
+        weight = self.class_weight
+        if isinstance(weight, Mapping):
+            weight = {int(key): float(value) for key, value in weight.items()}
+        return {"class_weight": weight, "label_smoothing": self.label_smoothing}
 
     def loss(
         self,

@@ -17,6 +17,7 @@ from neurenix.optim import Optimizer
 from neurenix_transfer.cache import FeatureCache
 from neurenix_transfer.cache.batches import Staged
 from neurenix_transfer.callbacks import CallbackList
+from neurenix_transfer.checkpoints import CheckpointError, Checkpoints
 from neurenix_transfer.history import History
 from neurenix_transfer.losses import Loss, LossFunction, align
 from neurenix_transfer.options import Extras
@@ -47,7 +48,9 @@ class Trainer:
         history: Where what is measured goes.
         seed: What random numbers depend on, beside the step.
         extras: What is done beside forward, backward and step.
+        checkpoints: What saves and resumes the run, if anything.
         step: The number of steps taken.
+        cut_short: Whether an epoch ended before its last batch.
     """
 
     model: Module
@@ -63,34 +66,41 @@ class Trainer:
     history: History
     seed: int
     extras: Extras = field(default_factory=Extras)
+    checkpoints: Checkpoints | None = None
     step: int = 0
-    _cut_short: bool = False
+    cut_short: bool = False
 
     def run(self, epochs: int) -> History:
-        """Train for so many epochs, or until a callback ends it.
+        """Train for so many epochs, those of a resumed run counted, or until a callback ends it.
 
         However it ends, the callbacks are told, and the model is left in eval mode. A
         KeyboardInterrupt passes through, with the history so far as its attribute ``history``.
         """
         self._set_stop_training(False)
+        if self.checkpoints is not None:
+            self.checkpoints.begin(self)
         self.callbacks.attach(self.model, self.optimizer, epochs)
         try:
             self.callbacks.tell("on_train_begin", self.history)
-            for epoch in range(epochs):
-                if self._stopping:
+            if self.checkpoints is not None:
+                self.checkpoints.resume(self)
+            for epoch in range(self.history.epochs, epochs):
+                if self.stopping:
                     break
                 self._run_epoch(epoch)
-        except KeyboardInterrupt as interrupt:
-            interrupt.history = self.history  # type: ignore[attr-defined]
+        except (KeyboardInterrupt, CheckpointError) as interrupt:
+            interrupt.history = self.history  # type: ignore[union-attr]
             raise
         finally:
-            self.history.stopped_early = self._cut_short or self.history.epochs < epochs
+            self.history.stopped_early = self.cut_short or self.history.epochs < epochs
             self.model.eval()
             if self.extras.average is not None:
                 self.extras.average.put()
             self.callbacks.tell("on_train_end", self.history)
             self.features.conclude()
             self._conclude(epochs)
+            if self.checkpoints is not None:
+                self.checkpoints.close()
         return self.history
 
     def evaluate(self) -> dict[str, float]:
@@ -118,7 +128,7 @@ class Trainer:
 
     def _run_epoch(self, epoch: int) -> None:
         self.callbacks.tell("on_epoch_begin", epoch, self.history)
-        if self._stopping:
+        if self.stopping:
             return
         started = time.perf_counter()
         values = self._train_epoch(epoch)
@@ -132,6 +142,8 @@ class Trainer:
             self.schedule.after_epoch(self.history)
             self.progress.epoch_end(epoch, self.history)
             self.callbacks.tell("on_epoch_end", epoch, self.history)
+        if self.checkpoints is not None:
+            self.checkpoints.save(self)
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         self.model.train()
@@ -143,8 +155,8 @@ class Trainer:
         self.progress.epoch_begin()
         batches = self.features.batches("train", epoch, join_single=join_single)
         for number, batch in enumerate(batches, 1):
-            if self._stopping:
-                self._cut_short = True
+            if self.stopping:
+                self.cut_short = True
                 break
             lr = float(self.optimizer.param_groups[0]["lr"])
             self._train_batch(number - 1, batch, totals)
@@ -206,8 +218,13 @@ class Trainer:
             return labels.astype(outputs.dtype)
         return labels.astype(neurenix.int64)
 
+    def stop(self) -> None:
+        """End the training before the next batch."""
+        self._set_stop_training(True)
+
     @property
-    def _stopping(self) -> bool:
+    def stopping(self) -> bool:
+        """Whether something has asked for the end of the training."""
         return self.callbacks.stop_requested or bool(getattr(self.model, "stop_training", False))
 
     def _set_stop_training(self, value: bool) -> None:

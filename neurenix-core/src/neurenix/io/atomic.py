@@ -55,7 +55,7 @@ def atomic_file(path: str | PathLike[str]) -> Iterator[BinaryIO]:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
-    _sync_folder(folder)
+    sync_folder(folder)
 
 
 def atomic_write(
@@ -88,7 +88,7 @@ def atomic_write_json(path: str | PathLike[str], value: Any) -> None:
     atomic_write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the system lets a folder be flushed."""
     if os.name == "nt":
         return

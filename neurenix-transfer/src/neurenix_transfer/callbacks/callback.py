@@ -38,6 +38,9 @@ class Callback:
     method may take fewer arguments than are offered. What methods return means nothing: to end the
     training, set ``model.stop_training = True`` or raise `StopTraining`.
 
+    What a callback remembers from one epoch to the next goes into checkpoints by `state_dict` and
+    comes back by `load_state_dict`; an object of one's own needs both to be resumed.
+
     Attributes:
         model: The model in training; set before ``on_train_begin``.
         optimizer: Its optimizer.
@@ -71,6 +74,20 @@ class Callback:
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, float]) -> None:
         """Act after a step; ``logs`` holds ``loss`` and ``size``."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs: tensors, numbers, strings, lists and dicts of them.
+
+        The same keys at any time, before the first epoch too; empty where nothing is remembered.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state; called after `on_train_begin` of a resumed run.
+
+        Raises:
+            ValueError: The state is of other options, with which it means something else.
+        """
 
 
 class CallbackList:
@@ -114,6 +131,32 @@ class CallbackList:
                 listener(*args)
             except StopTraining:
                 self.stop_requested = True
+
+    def stateful_names(self) -> list[str]:
+        """Return the names of the callbacks that have a state to save, in their order."""
+        return [name for name, _ in self._stateful()]
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return the state of every callback that has one."""
+        return [callback.state_dict() for _, callback in self._stateful()]
+
+    def load_state(self, states: Iterable[Mapping[str, Any]]) -> None:
+        """Give every callback that has a state the one that `state` returned of it.
+
+        Raises:
+            ValueError: A callback's state is of other options.
+        """
+        for (_, callback), state in zip(self._stateful(), states, strict=True):
+            callback.load_state_dict(state)
+
+    def _stateful(self) -> list[tuple[str, Any]]:
+        return [
+            (type(callback).__name__, callback)
+            for callback in self.callbacks
+            if callable(getattr(callback, "state_dict", None))
+            and callable(getattr(callback, "load_state_dict", None))
+            and callback.state_dict()
+        ]
 
     def _add(self, callback: Any) -> None:
         if isinstance(callback, type):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from neurenix.io import save_safetensors
 from neurenix_transfer.callbacks.callback import Callback
@@ -42,6 +43,19 @@ class ModelCheckpoint(Callback):
         self.monitor = Monitor(monitor, mode)
         self.save_best_only = save_best_only
         self.saved: list[Path] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was seen, and the files that were written."""
+        return {"monitor": self.monitor.state_dict(), "saved": [str(path) for path in self.saved]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was seen.
+
+        Raises:
+            ValueError: Something else was watched.
+        """
+        self.monitor.load_state_dict(state["monitor"])
+        self.saved = [Path(path) for path in state["saved"]]
 
     def on_train_begin(self, history: History) -> None:
         """Forget an earlier run, and find mistakes in the path now."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from neurenix.autograd import no_grad
 from neurenix_transfer.callbacks.callback import Callback
-from neurenix_transfer.callbacks.monitor import Monitor, warn_without_validation
+from neurenix_transfer.callbacks.monitor import Monitor, check_options, warn_without_validation
 
 if TYPE_CHECKING:
     from neurenix import Tensor
@@ -19,23 +20,33 @@ class Snapshot:
 
     def __init__(self, model: Module) -> None:
         self._model = model
-        self._copies: list[tuple[Tensor, Tensor]] = []
-        self._held: set[int] = set()
+        self.copies: dict[str, Tensor] = {}
         self.extend()
+
+    @classmethod
+    def of(cls, model: Module, copies: Mapping[str, Tensor]) -> Snapshot:
+        """Return the snapshot that these copies, by their paths in the model, were taken from."""
+        snapshot = cls.__new__(cls)
+        snapshot._model = model
+        snapshot.copies = dict(copies)
+        return snapshot
 
     def extend(self) -> None:
         """Take in what has become trainable since, as it still is unchanged."""
-        changing = [param for param in self._model.parameters() if param.requires_grad]
-        for tensor in [*changing, *self._model.buffers()]:
-            if id(tensor) not in self._held:
-                self._held.add(id(tensor))
-                self._copies.append((tensor, tensor.detach().clone()))
+        trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
+        for name, tensor in {**trained, **dict(self._model.named_buffers())}.items():
+            if name not in self.copies:
+                self.copies[name] = tensor.detach().clone()
 
     def restore(self) -> None:
         """Put the copies back into the model."""
+        tensors = self._tensors()
         with no_grad():
-            for tensor, copy in self._copies:
-                tensor.copy_(copy)
+            for name, copy in self.copies.items():
+                tensors[name].copy_(copy)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {**dict(self._model.named_parameters()), **dict(self._model.named_buffers())}
 
 
 class BestWeights(Callback):
@@ -60,6 +71,22 @@ class BestWeights(Callback):
         self.monitor = Monitor(monitor, mode, min_delta)
         self.restores = True
         self._snapshot: Snapshot | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was seen, and the best weights and buffers."""
+        copies = None if self._snapshot is None else dict(self._snapshot.copies)
+        return {"monitor": self.monitor.state_dict(), "restores": self.restores, "best": copies}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was seen, with the best weights so far.
+
+        Raises:
+            ValueError: The options were others.
+        """
+        check_options({"restores": self.restores}, state)
+        self.monitor.load_state_dict(state["monitor"])
+        best = state["best"]
+        self._snapshot = None if best is None else Snapshot.of(self.model, best)
 
     def on_train_begin(self, history: History) -> None:
         """Forget an earlier run."""

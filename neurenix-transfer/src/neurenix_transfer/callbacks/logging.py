@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 class CSVLogger(Callback):
     """Writes a line an epoch to a CSV file: the epoch, counted from 1, and what it measured.
 
+    A run that is resumed goes on with the file: lines of epochs that it does again are cut off.
+
     Args:
         path: The file. Folders are made.
         append: Whether lines are added to a file that is there; otherwise it is written anew.
@@ -26,11 +29,13 @@ class CSVLogger(Callback):
         self.append = append
         self._file: TextIO | None = None
         self._fields: list[str] = []
+        self._size: int | None = None
 
     def on_train_begin(self, history: History) -> None:
         """Open the file and write the names of the columns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        started = self.append and self.path.exists() and self.path.stat().st_size > 0
+        resumed = history.epochs > 0
+        started = (self.append or resumed) and _size_of(self.path) > 0
         self._fields = ["epoch", *history]
         if started:
             with self.path.open(newline="", encoding="utf-8") as file:
@@ -42,21 +47,43 @@ class CSVLogger(Callback):
                 )
         self._file = self.path.open("a" if started else "w", newline="", encoding="utf-8")
         if not started:
-            csv.writer(self._file).writerow(self._fields)
-            self._file.flush()
+            self._write(self._fields)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return how long the file is."""
+        return {"size_bytes": self._size}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Cut off what was written after the checkpoint."""
+        if self._file is None or state["size_bytes"] is None:
+            return
+        found = _size_of(self.path)
+        if found < state["size_bytes"]:
+            raise ValueError(
+                f"{self.path} has {found} bytes, and had {state['size_bytes']} when the "
+                "checkpoint was written; put it back, or log to another file without resuming"
+            )
+        self._file.truncate(state["size_bytes"])
+        self._size = state["size_bytes"]
 
     def on_epoch_end(self, epoch: int, history: History) -> None:
         """Write a line, at once."""
         if self._file is not None:
             values = {"epoch": epoch + 1, **history.last()}
-            csv.writer(self._file).writerow([values.get(field, "") for field in self._fields])
-            self._file.flush()
+            self._write([values.get(field, "") for field in self._fields])
 
     def on_train_end(self, history: History) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _write(self, row: list[Any]) -> None:
+        assert self._file is not None
+        if row:
+            csv.writer(self._file).writerow(row)
+        self._file.flush()
+        self._size = _size_of(self.path)
 
 
 class TensorBoard(Callback):
@@ -76,7 +103,9 @@ class TensorBoard(Callback):
 
     def on_train_begin(self, history: History) -> None:
         """Open the event file."""
-        self._writer = self._writer_class(str(self.log_dir))
+        # Of a resumed run, what was written of the epochs that it does again is thrown away.
+        again = {"purge_step": history.epochs + 1} if history.epochs else {}
+        self._writer = self._writer_class(str(self.log_dir), **again)
 
     def on_epoch_end(self, epoch: int, history: History) -> None:
         """Write the newest values."""
@@ -89,6 +118,10 @@ class TensorBoard(Callback):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _summary_writer() -> Any:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from neurenix_transfer.history import History
 
 
 _RISING = ("accuracy", "auc", "f1", "precision", "recall", "score", "r2")
+
+
+_SEEN = ("best", "best_epoch", "waited")
 
 
 class Monitor:
@@ -51,6 +55,23 @@ class Monitor:
         self.best_epoch: int | None = None
         self.waited = 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return what is watched, and what was seen."""
+        return {**self._options(), **{key: getattr(self, key) for key in _SEEN}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was seen.
+
+        Raises:
+            ValueError: Something else was watched.
+        """
+        check_options(self._options(), state)
+        for key in _SEEN:
+            setattr(self, key, state[key])
+
+    def _options(self) -> dict[str, Any]:
+        return {"quantity": self.quantity, "mode": self.mode, "min_delta": self.min_delta}
+
     def watched(self, history: History) -> str:
         """Return the key that is watched in a history.
 
@@ -86,6 +107,19 @@ class Monitor:
         rises = self.mode == "max" or (self.mode == "auto" and _rises(key))
         gain = value - self.best if rises else self.best - value
         return gain > self.min_delta
+
+
+def check_options(options: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Check that a saved state is of the same options.
+
+    Raises:
+        ValueError: It is not.
+    """
+    for name, value in options.items():
+        if state[name] != value:
+            raise ValueError(
+                f"a callback has {name}={value!r}, and had {name}={state[name]!r} in the checkpoint"
+            )
 
 
 def warn_without_validation(history: History, what: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from neurenix_transfer.callbacks.callback import Callback
-from neurenix_transfer.callbacks.monitor import Monitor
+from neurenix_transfer.callbacks.monitor import Monitor, check_options
 
 if TYPE_CHECKING:
     from neurenix_transfer.history import History
@@ -46,6 +47,28 @@ class ReduceLROnPlateau(Callback):
         self.cooldown = cooldown
         self.min_lr = min_lr
         self._cooling = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the options, and what was seen."""
+        return {
+            **self._options(),
+            "monitor": self.monitor.state_dict(),
+            "cooling": self._cooling,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was seen.
+
+        Raises:
+            ValueError: The options were others.
+        """
+        check_options(self._options(), state)
+        self.monitor.load_state_dict(state["monitor"])
+        self._cooling = state["cooling"]
+
+    def _options(self) -> dict[str, Any]:
+        names = ("factor", "patience", "cooldown", "min_lr")
+        return {name: getattr(self, name) for name in names}
 
     def on_train_begin(self, history: History) -> None:
         """Forget an earlier run."""
