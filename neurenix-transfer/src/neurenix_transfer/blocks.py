@@ -42,6 +42,43 @@ def meaningful_layers(model: Module, inputs: Any) -> list[str]:
         model: The model; it runs once, in eval mode.
         inputs: What it takes; one sample is enough.
     """
+    chosen = []
+    for stage in _stages(model, inputs):
+        if not any(part.has_weights for part in stage):
+            continue
+        # What runs again and again, such as one activation for all, has no one output.
+        chosen += [part.name for part in stage if part.is_worth_looking_at][-1:]
+    return chosen
+
+
+def weighted_stages(model: Module, inputs: Any) -> list[list[str]]:
+    """Return the stages of a model that have weights, in the order in which they run.
+
+    A stage is a block, or a layer between blocks with the normalisation that follows it; it is
+    given by the names of its parts that have weights. See `meaningful_layers` for the rest.
+    """
+    found = [[part.name for part in stage if part.has_weights] for stage in _stages(model, inputs)]
+    return [names for names in found if names]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a stage.
+
+    Attributes:
+        name: Its path in the base.
+        has_weights: Whether it has parameters.
+        is_worth_looking_at: Whether it gives features, at one place, and does more than let them
+            pass.
+    """
+
+    name: str
+    has_weights: bool
+    is_worth_looking_at: bool
+
+
+def _stages(model: Module, inputs: Any) -> list[list[_Part]]:
+    """Run a model, and return the parts of each of its stages in order."""
     base = scopes_of(model)[0].module
     parts = dict(_parts(base))
     runs = _run(model, parts, inputs)
@@ -57,20 +94,16 @@ def meaningful_layers(model: Module, inputs: Any) -> list[str]:
         stages[-1].append(name)
     if head is None and len(stages) > 1 and isinstance(parts[stages[-1][0]], Linear):
         stages.pop()  # a last Linear is the classifier of a model that names none
-    chosen = []
-    for stage in stages:
-        if not any(next(parts[name].parameters(), None) is not None for name in stage):
-            continue
-        # What runs again and again, such as one activation for all, has no one output.
-        ends = [
-            name
-            for name in stage
-            if counts[name] == 1
-            and name in gives_features
-            and not isinstance(parts[name], _CHANGE_NOTHING)
-        ]
-        chosen += ends[-1:]
-    return chosen
+
+    def part(name: str) -> _Part:
+        seen = counts[name] == 1 and name in gives_features
+        return _Part(
+            name,
+            next(parts[name].parameters(), None) is not None,
+            seen and not isinstance(parts[name], _CHANGE_NOTHING),
+        )
+
+    return [[part(name) for name in stage] for stage in stages]
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ class History(dict[str, list[float]]):
         metrics: The names of all metrics, that one first.
         validated: Whether there are validation data.
         monitor: The quantity that ``best_epoch`` goes by.
+        phases: What was done in each epoch, where a recipe did one thing after another, such as
+            ``"probe"`` and ``"fine-tune"``; empty otherwise.
+        recipe: The recipe that was followed; None without one.
+        reason: Why, where ``recipe="auto"`` chose it.
     """
 
     def __init__(
@@ -45,6 +49,9 @@ class History(dict[str, list[float]]):
         self.best_epoch: int | None = None
         self.restored = False
         self.stopped_early = False
+        self.phases: list[str] = []
+        self.recipe: str | None = None
+        self.reason: str | None = None
 
     @property
     def epochs(self) -> int:
