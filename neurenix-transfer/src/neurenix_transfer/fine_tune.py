@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from os import PathLike
 from typing import Any
 
 from neurenix.errors import NeurenixError
@@ -12,6 +13,7 @@ from neurenix.optim import Optimizer
 from neurenix_transfer.cache import CacheMode, CacheOptions, FeatureCache, StoredSamples
 from neurenix_transfer.callbacks import BestWeights, CallbackList, EarlyStopping
 from neurenix_transfer.checking import DataError, check_data, check_same_shape
+from neurenix_transfer.checkpoints import Checkpoints
 from neurenix_transfer.class_weights import ClassWeight
 from neurenix_transfer.freezing import resting_where_frozen
 from neurenix_transfer.history import History
@@ -60,6 +62,9 @@ def fine_tune(
     metrics: MetricLike | Iterable[MetricLike] = (),
     regularizer: RegularizerLike | None = None,
     ema: float | None = None,
+    checkpoint_dir: str | PathLike[str] | None = None,
+    resume_from_checkpoint: bool | str | PathLike[str] = False,
+    save_total_limit: int | None = 2,
     cache: CacheMode = "auto",
     cache_bytes: int | None = None,
     views: int | None = None,
@@ -109,6 +114,12 @@ def fine_tune(
             ``(model) -> penalty``. It steers the gradients; the losses recorded are without it.
         ema: The decay of an exponential moving average of the weights, such as 0.99. The average
             is what validation and callbacks see, and what the model is left with.
+        checkpoint_dir: A folder that the whole state of the run is saved to after each epoch.
+        resume_from_checkpoint: Whether to go on from the newest checkpoint there, to the same
+            result as without a break; or the path of a checkpoint, or of a folder of them. A
+            folder without a checkpoint means to start afresh, which is said.
+        save_total_limit: How many of the newest checkpoints are kept, beside that of the best
+            epoch; None keeps all.
         cache: Where the frozen part's results are kept, so that it runs once a sample and not
             once an epoch. ``"auto"`` keeps them in memory, beyond the budget on disk, where data
             are known to be the same at each reading; ``"memory"`` and ``"disk"`` do so with other
@@ -129,6 +140,7 @@ def fine_tune(
         LabelError: The labels fit no loss, or not the model's output.
         ValueError: An option is out of its range, or does not go with the labels.
         OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
+        CheckpointError: A checkpoint cannot be written, or is not of this run.
         KeyboardInterrupt: Ctrl-C was pressed; its attribute ``history`` holds the history so far.
     """
     _check_numbers(epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
@@ -162,6 +174,20 @@ def fine_tune(
     extras = options.extras(model, task, found.output_shape, found.terminal)
     further = [metric.name for metric in extras.metrics]
 
+    checkpoints = Checkpoints(
+        checkpoint_dir,
+        resume_from_checkpoint,
+        save_total_limit,
+        settings={
+            "batch_size": batch_size,
+            "seed": seed,
+            "shuffle": shuffle,
+            **options.settings(),
+            **extras.settings(),
+        },
+        labels=(train.labels, None if val is None else val.labels),
+    )
+
     with resting_where_frozen(model):
         model.train()
         features = FeatureCache(model, cached, progress.say)
@@ -180,6 +206,7 @@ def fine_tune(
             history=History(None if task is None else task.metric, val is not None, further),
             seed=seed,
             extras=extras,
+            checkpoints=checkpoints,
         )
         progress.say(f"Training {describe_counts(model)} on {next(model.parameters()).device}")
         progress.say(f"Loss: {loss.name}, {'as given' if given else 'chosen by the labels'}")
