@@ -6,6 +6,7 @@
 | `joining` | which of the base's outputs the new layers take, and in which shape |
 | `freezing`, `layer_names` | `freeze_layers`, `unfreeze_layers`, and what names of layers mean |
 | `fine_tune` | `fine_tune`: checks everything, then trains |
+| `recipes` | `adapt`: a linear probe, gradual unfreezing, and which of them suits the data |
 | `training` | the loop: a run, an epoch, a batch, an evaluation |
 | `stages`, `streams` | the frozen part and the rest; random numbers by (seed, step) |
 | `sources`, `checking` | data in any form as batches; what is checked about them |
@@ -75,6 +76,7 @@ from neurenix_transfer.layer_scores import LayerScore, Transferability, transfer
 from neurenix_transfer.linear_probe import LinearProbe, StrengthScore, fit_linear_probe
 from neurenix_transfer.metrics import F1, R2, FunctionMetric, Metric, TopK
 from neurenix_transfer.predictor import Prediction, Predictor, load
+from neurenix_transfer.recipes import RecipeError, adapt
 from neurenix_transfer.regularizers import L2SP, Regularizer
 from neurenix_transfer.tasks import LabelError
 from neurenix_transfer.transfer_model import TransferModel
@@ -108,6 +110,7 @@ __all__ = [
     "OptimizerError",
     "Prediction",
     "Predictor",
+    "RecipeError",
     "ReduceLROnPlateau",
     "Regularizer",
     "StopTraining",
@@ -118,6 +121,7 @@ __all__ = [
     "TransferModel",
     "Transferability",
     "UnknownLayerError",
+    "adapt",
     "add_lora",
     "cka_map",
     "compare_model_features",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurenix.errors import NeurenixError
 from neurenix.nn import Module
@@ -29,6 +29,9 @@ from neurenix_transfer.summary import describe_counts
 from neurenix_transfer.tasks import check_labels, score
 from neurenix_transfer.training import Trainer, keeps_statistics
 
+if TYPE_CHECKING:
+    from neurenix_transfer.recipes.adapt import Recipe
+
 _NAMED = 5  # parameters named in a warning before it says how many there are
 
 
@@ -38,7 +41,7 @@ class OptimizerError(NeurenixError, ValueError):
 
 def fine_tune(
     model: Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | None,
     train_data: Any,
     train_labels: Any = None,
     val_data: Any = None,
@@ -50,6 +53,7 @@ def fine_tune(
     early_stopping: bool = False,
     patience: int = 3,
     *,
+    recipe: Recipe | None = None,
     seed: int = 0,
     shuffle: bool = True,
     restore_best: bool | None = None,
@@ -77,7 +81,8 @@ def fine_tune(
 
     Args:
         model: A `TransferModel` or any other module.
-        optimizer: Holds the parameters to train; frozen ones among them are left as they are.
+        optimizer: Holds the parameters to train; frozen ones among them are left as they are. None
+            with a recipe, which brings its own.
         train_data: The samples: a list of tensors or arrays, one tensor or array of all, a
             Dataset, a DataLoader, or anything that gives batches each time it is iterated over.
         train_labels: One label a sample; None where the data bring their own.
@@ -93,6 +98,8 @@ def fine_tune(
         early_stopping: Whether to stop after ``patience`` epochs without a lower validation loss
             (training loss, with a warning, without validation data).
         patience: See there.
+        recipe: A whole way to fine-tune: ``"probe"``, ``"lp-ft"``, ``"progressive"`` or ``"auto"``;
+            see `adapt`, which takes rates and layers too. None trains what is not frozen.
         seed: What the order of samples, random transforms and dropout depend on.
         shuffle: Whether each epoch has an order of its own; a DataLoader decides for itself.
         restore_best: Whether to put back the weights and buffers of the best epoch at the end, at
@@ -143,12 +150,15 @@ def fine_tune(
         CheckpointError: A checkpoint cannot be written, or is not of this run.
         KeyboardInterrupt: Ctrl-C was pressed; its attribute ``history`` holds the history so far.
     """
+    if recipe is not None:
+        return _by_recipe(optimizer, given=locals())
     _check_numbers(epochs=epochs, batch_size=batch_size, patience=patience, seed=seed)
     if not isinstance(model, Module):
         raise TypeError(f"model is a Module, not {model!r}")
     if val_data is None and val_labels is not None:
         raise DataError("val_labels came without val_data; pass both or neither")
     check_optimizer(model, optimizer)
+    assert optimizer is not None
     options = TrainingOptions(
         clip_norm, clip_value, class_weight, label_smoothing, mixup, metrics, regularizer, ema
     )
@@ -217,7 +227,7 @@ def fine_tune(
         return trainer.run(epochs)
 
 
-def check_optimizer(model: Module, optimizer: Optimizer) -> None:
+def check_optimizer(model: Module, optimizer: Optimizer | None) -> None:
     """Check that an optimizer trains a model.
 
     Warns where it lacks some of the trainable parameters. Frozen parameters in it are no matter.
@@ -226,6 +236,8 @@ def check_optimizer(model: Module, optimizer: Optimizer) -> None:
         OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
         TypeError: It is no optimizer.
     """
+    if optimizer is None:
+        raise TypeError("optimizer is None, which only a recipe can do with: pass recipe= too")
     if not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "step")):
         raise TypeError(
             f"optimizer is an Optimizer such as Adam(model.parameters(), lr=1e-3), "
@@ -251,6 +263,23 @@ def check_optimizer(model: Module, optimizer: Optimizer) -> None:
             f"and will stay as they are: {names}. Add them, or freeze them.",
             stacklevel=3,
         )
+
+
+def _by_recipe(optimizer: Optimizer | None, given: dict[str, Any]) -> History:
+    """Hand everything over to `adapt`.
+
+    Args:
+        optimizer: Must be None.
+        given: Every argument of `fine_tune` by its name.
+    """
+    from neurenix_transfer.recipes.adapt import adapt
+
+    if optimizer is not None:
+        raise TypeError(
+            f"recipe={given['recipe']!r} brings an optimizer of its own, with rates that suit it; "
+            "pass None for optimizer, or leave recipe out"
+        )
+    return adapt(**{name: value for name, value in given.items() if name != "optimizer"})
 
 
 def _keepers(early_stopping: bool, patience: int, restore_best: bool | None) -> list[BestWeights]:
