@@ -25,7 +25,14 @@ LAYERS = [
     {"neurenix.tensor", "neurenix.autograd", "neurenix.random"},
     {"neurenix.graph"},
     {"neurenix.nn", "neurenix.optim", "neurenix.data", "neurenix.models", "neurenix.io"},
-    {"neurenix", "neurenix.cli", "neurenix.testing", "neurenix.transfer", "neurenix_transfer"},
+    {
+        "neurenix",
+        "neurenix.cli",
+        "neurenix.testing",
+        "neurenix_pytest",
+        "neurenix.transfer",
+        "neurenix_transfer",
+    },
 ]
 # What may name a device type: those who declare devices, and the front door, which exports them.
 MAY_NAME_DEVICES = {"neurenix.plugins", "neurenix.backends", "neurenix.testing"}

@@ -7,12 +7,15 @@ or in the module beside it; a test asserts that no op with gradient rules lacks 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
 import neurenix.ops  # noqa: F401  (declares the ops)
+from neurenix.backends import Device
 from neurenix.ops.elementwise import Binary, Unary
 from neurenix.ops.op import OPS
 from neurenix.tensor import Tensor
@@ -117,6 +120,19 @@ def _with_scalar(op: Binary, rng: np.random.Generator) -> Iterator[Sample]:
     yield Sample(op.name, "scalar left", lambda x: op(0.7, x), (x,))
 
 
+_home: ContextVar[Device | None] = ContextVar("home", default=None)
+
+
+@contextmanager
+def constants_on(device: Device) -> Iterator[None]:
+    """Put what samples close over on a device, instead of the default one."""
+    token = _home.set(device)
+    try:
+        yield
+    finally:
+        _home.reset(token)
+
+
 def constant(value: Any) -> Tensor:
     """Return a tensor for a sample's function to close over."""
-    return Tensor(value)
+    return Tensor(value, device=_home.get())

@@ -1,0 +1,56 @@
+"""The check that most tests of the kit make: a call on the device against its reference."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neurenix.backends import Device
+from neurenix.testing.cases import Case
+from neurenix.testing.references import expected
+from neurenix.testing.requirements import is_required
+from neurenix.testing.running import NoKernel, run
+from neurenix.testing.tolerances import difference
+
+if TYPE_CHECKING:
+    import pytest
+
+_DECOMPOSED_SLACK = 8.0  # every step of a decomposition rounds
+
+
+def check_values(case: Case, device: Device, request: pytest.FixtureRequest) -> None:
+    """Make a call on a device under watch, and compare its outputs with the reference.
+
+    Skips the test where the device would need the host for a dtype that is not compulsory.
+
+    Args:
+        case: The call, its dtype and layout.
+        device: The device.
+        request: The running test, in which the way of the call is noted.
+    """
+    import pytest
+
+    from neurenix.testing.conformance.reporter import note_way
+
+    call, dtype, layout = case
+    if layout == "repeated":
+        repeating = call.repeating()
+        assert repeating is not None
+        call = repeating
+    cast = call.cast(dtype)
+    try:
+        outcome = run(cast, device, layout)
+    except NoKernel as error:
+        note_way(request, call.op.name, dtype, "fallback")
+        if is_required(call, dtype):
+            pytest.fail(f"{error}, and {dtype} is compulsory for {call.op.name!r}", pytrace=False)
+        pytest.skip(str(error))
+    note_way(request, call.op.name, dtype, outcome.way)
+    metas = call.op.meta(*cast.inputs, **cast.attrs)
+    metas = metas if len(call.op.outputs) > 1 else (metas,)
+    slack = 1.0 if outcome.way == "native" else _DECOMPOSED_SLACK
+    for name, meta, ours, theirs in zip(
+        call.op.outputs, metas, outcome.results, expected(call, dtype), strict=True
+    ):
+        assert ours.dtype == meta.dtype, f"{name} is {ours.dtype}, and should be {meta.dtype}"
+        wrong = difference(call.op, dtype, ours, theirs, slack)
+        assert wrong is None, f"{name} of {call.op.name!r} ({outcome.way}): {wrong}"
