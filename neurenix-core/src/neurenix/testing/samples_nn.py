@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from neurenix import ops
 from neurenix.ops.adaptive_pool import _adaptive_backward
 from neurenix.ops.batch_norm import _batch_norm_inference
 from neurenix.ops.conv import _conv2d_grad_input, _conv2d_grad_weight
+from neurenix.ops.loss import Reduction
 from neurenix.ops.pool import _avg_pool2d_backward, _max_pool2d_backward
 from neurenix.tensor import Tensor
 from neurenix.testing.samples import Sample, away_from_zero, constant, sampler
@@ -179,11 +181,11 @@ def _(rng: Rng) -> Iterator[Sample]:
         classes = shape[1 if len(shape) > 1 else 0]
         target = constant(rng.integers(0, classes, shape[:1] + shape[2:] if shape[1:] else ()))
         weight = constant(rng.random(classes) + 0.5)
-        reduction = "mean" if logits.size else "sum"
+        reduction: Reduction = "mean" if logits.size else "sum"
         yield Sample(
             "softmax_cross_entropy",
             f"{shape}",
-            lambda x, t=target, r=reduction: ops.cross_entropy(x, t, reduction=r),
+            partial(ops.cross_entropy, target=target, reduction=reduction),
             (logits,),
         )
         yield Sample(

@@ -38,7 +38,7 @@ def choose_metrics(
     """
     items = [wanted] if isinstance(wanted, str | Metric) or callable(wanted) else list(wanted)
     chosen: list[Metric] = []
-    names = set(_TAKEN)
+    names: set[str] = set(_TAKEN)
     if task is not None:
         names.add(task.metric)
     for item in items:
