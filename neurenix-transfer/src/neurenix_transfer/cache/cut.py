@@ -209,6 +209,8 @@ def _instance(cut: Cut, size: int) -> Graph:
     twins = needed_nodes(other, other.inputs, cut.twins, effects=False)
     if [node.op for node in nodes] != [node.op for node in twins]:
         raise UntraceableError("its frozen part is another one for another size of the batch")
+    for node, twin in zip(nodes, twins, strict=True):
+        _check_same(node, twin)
     names = {v.name: v.tensor for v in graph.captured if v.tensor is not None}
     recorder = Recorder(names, device=graph.device)
     tensors: dict[Value, Tensor] = {}
@@ -237,33 +239,42 @@ def _instance(cut: Cut, size: int) -> Graph:
 def _record(
     node: Node, twin: Node, size: int, tensors: dict[Value, Tensor], recorder: Recorder
 ) -> tuple[Tensor, ...]:
-    if node.attrs.keys() != twin.attrs.keys() or len(node.inputs) != len(twin.inputs):
-        raise UntraceableError("its frozen part is another one for another size of the batch")
     attrs = {name: scaled(value, twin.attrs[name], size) for name, value in node.attrs.items()}
     inputs: list[Tensor | None] = []
-    for value, double in zip(node.inputs, twin.inputs, strict=True):
-        if value is None or double is None:
+    for value in node.inputs:
+        if value is None:
             inputs.append(None)
-        elif value.tensor is None:
-            inputs.append(tensors[value])
         else:
-            _check_same(value.tensor, double.tensor)
-            inputs.append(value.tensor)
+            inputs.append(tensors[value] if value.tensor is None else value.tensor)
     if node.op is _RESHAPE and inputs[0] is not None:
         return (movement.reshape(inputs[0], attrs["shape"]),)
     return recorder.record(node.op, tuple(inputs), attrs, node.outputs[0].device)
 
 
-def _check_same(tensor: Tensor, twin: Tensor | None) -> None:
-    """Check that two traces read one value; a number in the code is a tensor of its own each."""
-    if tensor is twin:
-        return
-    if (
-        twin is None
-        or (tensor.shape, tensor.dtype) != (twin.shape, twin.dtype)
-        or (tensor.buffer is not twin.buffer and tensor.numpy().tobytes() != twin.numpy().tobytes())
-    ):
-        raise UntraceableError("its frozen part has a value that depends on the size of the batch")
+def _check_same(node: Node, twin: Node) -> None:
+    """Check that a node reads the same in both traces.
+
+    A number in the code is a tensor of its own in each.
+    """
+    unlike = UntraceableError("its frozen part is another one for another size of the batch")
+    if node.attrs.keys() != twin.attrs.keys() or len(node.inputs) != len(twin.inputs):
+        raise unlike
+    for value, double in zip(node.inputs, twin.inputs, strict=True):
+        if value is None or double is None:
+            if value is not double:
+                raise unlike
+            continue
+        tensor, other = value.tensor, double.tensor
+        if tensor is None or other is None:
+            if tensor is not other:
+                raise unlike
+        elif tensor.buffer is not other.buffer and (
+            (value.shape, value.dtype) != (double.shape, double.dtype)
+            or tensor.detach().numpy().tobytes() != other.detach().numpy().tobytes()
+        ):
+            raise UntraceableError(
+                "its frozen part has a value that depends on the size of the batch"
+            )
 
 
 def _parameters(nodes: Sequence[Node]) -> list[Value]:

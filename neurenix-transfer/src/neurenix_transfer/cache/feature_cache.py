@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 AnySplit: TypeAlias = Split | ModuleSplit
 
-_VERIFIED = 8  # samples that are looked through for one of the first one's shape
+_LOOKED_THROUGH = 8  # samples that are looked through for one of the first one's shape
 
 
 @dataclass
@@ -49,6 +49,7 @@ class _Part:
         name: ``"train"`` or ``"val"``.
         source: The data.
         example: A sample's inputs, as a batch of one.
+        others: Another sample of the same shapes, once one was looked for and found.
         policy: Whether, and by which keys, features are kept.
         split: The model in two halves; None where it runs as a whole.
         state: The state of the model that the split is of.
@@ -59,11 +60,23 @@ class _Part:
     name: str
     source: Source
     example: Inputs
+    others: list[Inputs]
     policy: Policy
     split: AnySplit | None = None
     state: Any = None
     space: str = ""
     keys: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def pair(self) -> tuple[Inputs, Inputs] | None:
+        """Return two samples of the same shapes, if there are any."""
+        if not self.others and self.policy.singly:
+            shapes = described(leaves_of(self.example))
+            count = min(_count(self.source) or 0, _LOOKED_THROUGH)
+            for batch in self.source.read([[sample] for sample in range(1, count)], 0):
+                if described(leaves_of(batch.inputs)) == shapes:
+                    self.others.append(batch.inputs)
+                    break
+        return (self.example, self.others[0]) if self.others else None
 
 
 class FeatureCache:
@@ -100,9 +113,9 @@ class FeatureCache:
             CacheError: Data that were to be cached give something else at each reading.
         """
         for name, (source, first) in data.items():
-            example = next(iter(rows_of(first)), first)
+            examples = rows_of(first) or [first]
             policy = decide(name, source, self.options, seed)
-            self._parts[name] = _Part(name, source, example, policy)
+            self._parts[name] = _Part(name, source, examples[0], examples[1:2], policy)
         train = self._parts["train"]
         self.begin("train")
         if train.split is None:
@@ -165,37 +178,27 @@ class FeatureCache:
 
     def _find(self, part: _Part) -> AnySplit | None:
         example = placed(self.model, part.example)
+        pair = part.pair()
+        if pair is not None:
+            pair = placed(self.model, pair[0]), placed(self.model, pair[1])
         if self._untraceable is None:
             train = self._parts["train"].split
             if part.name != "train" and not isinstance(train, Split):
                 return None
             try:
-                split = Split(
-                    self.model, example, train.statistics if isinstance(train, Split) else []
-                )
+                statistics = train.statistics if isinstance(train, Split) else []
+                split = Split(self.model, example, statistics)
                 if split.first is None:
                     return None
-                self._verify(part, split)
+                if pair is not None:
+                    split.first.verify(*pair)
                 return split
             except UntraceableError as error:
                 self._untraceable = str(error)
         try:
-            return ModuleSplit(self.model, example)
+            return None if pair is None else ModuleSplit(self.model, *pair)
         except UntraceableError:
             return None
-
-    def _verify(self, part: _Part, split: Split) -> None:
-        """Run two samples together and apart, once for each cut and part of the data."""
-        shapes = described(leaves_of(part.example))
-        if split.first is None or not part.policy.singly:
-            return
-        others = [[sample] for sample in range(1, min(_count(part.source) or 0, _VERIFIED))]
-        for batch in part.source.read(others, 0):
-            if described(leaves_of(batch.inputs)) == shapes:
-                split.first.verify(
-                    placed(self.model, part.example), placed(self.model, batch.inputs)
-                )
-                return
 
     def _open(self, part: _Part) -> None:
         """Take up the features of the weights as they are now."""

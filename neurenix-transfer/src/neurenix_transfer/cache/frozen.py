@@ -115,7 +115,7 @@ class FrozenSide:
         for index, out in enumerate(together):
             rows = np.split(out.numpy(), 2, axis=self.cut.parts[index].axis)
             for features, row in zip(alone, rows, strict=True):
-                if not _close(features.parts[index], row):
+                if not is_close(features.parts[index], row):
                     raise UntraceableError("a sample's features depend on the samples beside it")
 
     def _with_parts(self, outputs: Sequence[Tensor]) -> Any:
@@ -146,6 +146,13 @@ def leaves_of(inputs: Inputs) -> list[Tensor]:
     return leaves
 
 
+def join_inputs(samples: Sequence[Inputs]) -> Inputs:
+    """Return the inputs of several samples, each a batch of one, as those of one batch."""
+    leaves, nesting = flatten(samples[0], (Tensor,), "the inputs")
+    joined = _joined([leaves, *map(leaves_of, samples[1:])])
+    return nesting.rebuild(iter(joined))
+
+
 def _joined(rows: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     if len(rows) == 1:
         return list(rows[0])
@@ -158,7 +165,10 @@ def _owned(row: Array) -> Array:
     return row if whole and row.flags.c_contiguous else row.copy()
 
 
-def _close(a: Array, b: Array) -> bool:
+def is_close(a: Array, b: Array) -> bool:
+    """Whether two results differ by no more than the rounding of sums in another order."""
+    if a.shape != b.shape:
+        return False
     if a.dtype.kind in "biu":
         return bool((a == b).all())
     wide, other = a.astype(np.float64), b.astype(np.float64)

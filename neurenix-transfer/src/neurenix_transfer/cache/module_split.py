@@ -6,11 +6,13 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 import neurenix
 from neurenix import Tensor
 from neurenix.autograd import no_grad
 from neurenix.nn import Module
-from neurenix_transfer.cache.frozen import Features, described, leaves_of
+from neurenix_transfer.cache.frozen import Features, described, is_close, join_inputs, leaves_of
 from neurenix_transfer.cache.signature import Fingerprint
 from neurenix_transfer.cache.tracing import UntraceableError, state_key
 from neurenix_transfer.sources import Inputs
@@ -22,7 +24,8 @@ class ModuleSplit:
 
     Args:
         model: The model.
-        example: A sample's inputs, as a batch of one.
+        first: A sample's inputs, as a batch of one.
+        second: Another's, of the same shapes.
 
     Attributes:
         key: Equal for states of the model that give equal splits.
@@ -30,10 +33,10 @@ class ModuleSplit:
 
     Raises:
         UntraceableError: The base is not frozen as a whole, or has hooks, or gives something else
-            than a tensor, or not the same twice.
+            than a tensor, or not the same twice, or what depends on the samples beside it.
     """
 
-    def __init__(self, model: Module, example: Inputs) -> None:
+    def __init__(self, model: Module, first: Inputs, second: Inputs) -> None:
         self.key = state_key(model)
         if not (isinstance(model, TransferModel) and _is_constant(model)):
             raise UntraceableError("the base is not frozen as a whole")
@@ -44,9 +47,16 @@ class ModuleSplit:
         self.weights = Fingerprint([*base.parameters(), *base.buffers()])
         # Code is not known by its graph here: what this object gives is its own alone.
         self._digest = secrets.token_hex(16)
-        first, second = self.run_frozen([example])[0], self.run_frozen([example])[0]
-        if first.parts[0].tobytes() != second.parts[0].tobytes():
+        alone = self.run_frozen([first, second])
+        again = self.run_frozen([first, second])
+        if any(
+            a.parts[0].tobytes() != b.parts[0].tobytes() for a, b in zip(alone, again, strict=True)
+        ):
             raise UntraceableError("the base gives something else each time")
+        with no_grad():
+            together = model.forward_base(join_inputs([first, second])).numpy()
+        if not is_close(np.concatenate([each.parts[0] for each in alone]), together):
+            raise UntraceableError("a sample's features depend on the samples beside it")
 
     def run_frozen(self, samples: Sequence[Inputs]) -> list[Features]:
         """Return the features of samples, each a batch of one."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import neurenix
 from neurenix import Tensor
+from neurenix.graph import Value, make_executable, subgraph
 from neurenix.nn import Module
 from neurenix_transfer.cache.cut import Cut, boundary_of, find_cut
 from neurenix_transfer.cache.frozen import (
@@ -29,6 +30,9 @@ from neurenix_transfer.cache.tracing import (
 )
 from neurenix_transfer.sources import Inputs
 
+Rest: TypeAlias = Callable[[Sequence[Tensor]], Any]
+"""From the boundary tensors of a batch to the model's output."""
+
 _MAX_REPLAYS = 256  # sizes of batches and lengths of texts; a graph takes some 100 KB
 
 
@@ -42,6 +46,7 @@ class Split:
 
     Attributes:
         key: Equal for states of the model that give equal splits.
+        trains: Whether a part of the model is in training mode.
         statistics: The tensors that its run writes.
 
     Raises:
@@ -51,13 +56,14 @@ class Split:
     def __init__(self, model: Module, example: Inputs, statistics: Sequence[Tensor]) -> None:
         self.model = model
         self.key = state_key(model)
+        self.trains = any(module.training for module in model.modules())
         self._example = map_metas(lambda leaf: leaf, with_batch(example, 1))
         self._named = {id(t) for _, t in [*model.named_parameters(), *model.named_buffers()]}
         self._changing: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._changing += statistics
         self._traces: dict[Any, Trace] = {}
         self._sides: dict[InputKey, FrozenSide | None] = {}
-        self._replays: dict[Any, Replay] = {}
+        self._replays: dict[Any, Rest] = {}
         self.statistics: list[Tensor] = []
         first = self._trace(described(leaves_of_metas(self._example)), 2)
         self.statistics = first.written_tensors()
@@ -134,9 +140,9 @@ class Split:
             self._replays[key] = replay
         return replay(join_features(features, side.cut))
 
-    def _make_replay(self, side: FrozenSide, inputs: InputKey, size: int) -> Replay:
+    def _make_replay(self, side: FrozenSide, inputs: InputKey, size: int) -> Rest:
         if size == 2:
-            return Replay(side.cut.trace, side.cut.boundary)
+            return self._rest(side.cut.trace, side.cut.boundary)
         trace = self._trace(inputs, size)
         boundary = boundary_of(trace, self._changing)
         parts = side.cut.parts
@@ -144,7 +150,19 @@ class Split:
             part.fits(value, size) for part, value in zip(parts, boundary, strict=True)
         ):
             raise UntraceableError(f"its frozen part is another one for a batch of {size}")
-        return Replay(trace, boundary)
+        return self._rest(trace, boundary)
+
+    def _rest(self, trace: Trace, boundary: Sequence[Value]) -> Rest:
+        """Return what runs the rest: a plan in eval mode, where nothing is taped."""
+        graph = trace.graph
+        if self.trains or not graph.is_pure:
+            return Replay(trace, boundary)
+        plan = make_executable(subgraph(graph, boundary, graph.outputs))
+
+        def run(values: Sequence[Tensor]) -> Any:
+            return graph.output_structure.rebuild(iter(plan.run(values)))
+
+        return run
 
     def _trace(self, inputs: InputKey, size: int) -> Trace:
         key = inputs, size
