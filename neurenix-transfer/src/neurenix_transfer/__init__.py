@@ -16,7 +16,8 @@
 | `metrics`, `totals` | what is measured, over a whole epoch |
 | `checkpoints`, `digests` | the whole state of a run, saved and resumed; what it must fit |
 | `callbacks`, `schedules` | what happens at each moment; learning rates |
-| `history`, `progress` | what was measured; what is printed |
+| `lr_find`, `borrowing` | `lr_find`: the loss at rising rates; a model trained for a trial only |
+| `history`, `history_plot`, `progress` | what was measured; what is printed |
 | `features` | the four functions below, public as ``neurenix.transfer.utils`` |
 | `layer_outputs`, `feature_extractor` | outputs of inner layers; a model cut off behind one |
 | `linear_probe` | `fit_linear_probe`: the best linear head on features, in well under a second |
@@ -74,6 +75,7 @@ from neurenix_transfer.layer_names import UnknownLayerError
 from neurenix_transfer.layer_outputs import LayerNotRunError
 from neurenix_transfer.layer_scores import LayerScore, Transferability, transferability
 from neurenix_transfer.linear_probe import LinearProbe, StrengthScore, fit_linear_probe
+from neurenix_transfer.lr_find import LearningRateCurve, lr_find
 from neurenix_transfer.metrics import F1, R2, FunctionMetric, Metric, TopK
 from neurenix_transfer.predictor import Prediction, Predictor, load
 from neurenix_transfer.recipes import RecipeError, adapt
@@ -102,6 +104,7 @@ __all__ = [
     "LabelError",
     "LayerNotRunError",
     "LayerScore",
+    "LearningRateCurve",
     "LinearProbe",
     "LoRAConv2d",
     "LoRALinear",
@@ -132,6 +135,7 @@ __all__ = [
     "get_model_feature_extractor",
     "load",
     "load_lora",
+    "lr_find",
     "merge_lora",
     "save_lora",
     "transferability",

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class History(dict[str, list[float]]):
@@ -66,6 +71,23 @@ class History(dict[str, list[float]]):
         best = math.inf if self.best_epoch is None else self[self.monitor][self.best_epoch]
         if value < best:  # never true of NaN
             self.best_epoch = self.epochs - 1
+
+    def plot(self, *, save: str | Path | None = None) -> Figure:
+        """Draw the loss and every metric over the epochs, with the best epoch marked.
+
+        Args:
+            save: A file to write the figure to; its extension says the format. Folders are made.
+
+        Returns:
+            A ``matplotlib.figure.Figure``, which a notebook shows.
+
+        Raises:
+            MissingDependencyError: Matplotlib is not installed.
+            ValueError: No epoch was recorded.
+        """
+        from neurenix_transfer.history_plot import plot_history
+
+        return plot_history(self, save)
 
     def last(self) -> dict[str, float]:
         """Return the newest value of every quantity that has one."""
