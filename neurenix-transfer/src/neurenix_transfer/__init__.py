@@ -26,6 +26,7 @@
 | `cka` | `cka_map`: how alike all layers of two models are |
 | `logme`, `hsic`, `blocks`, `chosen_layers`, `pooling`, `batches` | what these are made of |
 | `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
+| `insight` | `evaluate`, `calibrate`, `grad_cam`: how good, how sure, and by what it goes |
 | `predictor` | `load`: a fine-tuned model that classifies photos |
 | `photos`, `commands`, `demo` | what `neurenix fine-tune`, `predict`, `evaluate` and `demo` do |
 | `activations`, `similarity` | pictures of activations; how alike two models' features are |
@@ -70,6 +71,12 @@ from neurenix_transfer.features import (
 from neurenix_transfer.fine_tune import OptimizerError, fine_tune
 from neurenix_transfer.freezing import freeze_layers, unfreeze_layers
 from neurenix_transfer.history import History
+from neurenix_transfer.insight.calibrate import calibrate
+from neurenix_transfer.insight.evaluate import evaluate
+from neurenix_transfer.insight.evaluation import Evaluation
+from neurenix_transfer.insight.grad_cam import GradCamError, grad_cam
+from neurenix_transfer.insight.heat_map import HeatMap
+from neurenix_transfer.insight.temperature import Calibration
 from neurenix_transfer.joining import JoinError
 from neurenix_transfer.layer_names import UnknownLayerError
 from neurenix_transfer.layer_outputs import LayerNotRunError
@@ -90,6 +97,7 @@ __all__ = [
     "AdapterError",
     "BestWeights",
     "CSVLogger",
+    "Calibration",
     "Callback",
     "CheckpointDamagedError",
     "CheckpointError",
@@ -97,8 +105,11 @@ __all__ = [
     "CkaMap",
     "DataError",
     "EarlyStopping",
+    "Evaluation",
     "FeatureExtractor",
     "FunctionMetric",
+    "GradCamError",
+    "HeatMap",
     "History",
     "JoinError",
     "LabelError",
@@ -126,13 +137,16 @@ __all__ = [
     "UnknownLayerError",
     "adapt",
     "add_lora",
+    "calibrate",
     "cka_map",
     "compare_model_features",
+    "evaluate",
     "fine_tune",
     "fit_linear_probe",
     "freeze_layers",
     "get_layer_outputs",
     "get_model_feature_extractor",
+    "grad_cam",
     "load",
     "load_lora",
     "lr_find",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,8 +16,10 @@ from neurenix import Tensor
 from neurenix.data.photo_files import scan_photos
 from neurenix.data.photos import PhotoError, read_photo
 from neurenix.errors import NeurenixError
-from neurenix_transfer.photos.model_file import PhotoClassifier, load_classifier
+from neurenix_transfer.insight.temperature import softmax
+from neurenix_transfer.photos.model_file import PhotoClassifier, load_classifier, save_classifier
 from neurenix_transfer.photos.preprocessing import split_preprocessing
+from neurenix_transfer.photos.run_folder import MODEL_FILE
 
 if TYPE_CHECKING:
     from neurenix.backends import DeviceLike
@@ -31,6 +33,10 @@ class PhotoInputError(NeurenixError, TypeError, ValueError):
     """Something that is neither the path of a photo nor its pixels."""
 
 
+class ConfidenceError(NeurenixError, ValueError):
+    """A least confidence that is no probability."""
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a model says of one photo.
@@ -39,21 +45,33 @@ class Prediction:
         classes: The names of the classes.
         probabilities: The probability of each, summing to 1.
         path: The photo; None where its pixels were given.
+        min_confidence: The probability below which the answer is "unsure".
     """
 
     classes: tuple[str, ...]
     probabilities: npt.NDArray[np.float64]
     path: Path | None = None
+    min_confidence: float = 0.0
 
     @property
     def label(self) -> str:
         """The most probable class."""
-        return self.classes[int(self.probabilities.argmax())]
+        return self.classes[self.index]
 
     @property
     def probability(self) -> float:
         """The probability of the most probable class."""
         return float(self.probabilities.max())
+
+    @property
+    def index(self) -> int:
+        """The number of the most probable class."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the most probable class is less probable than was asked for."""
+        return self.probability < self.min_confidence
 
     def top(self, count: int) -> list[tuple[str, float]]:
         """Return the most probable classes with their probabilities, the first first."""
@@ -62,7 +80,8 @@ class Prediction:
 
     def __repr__(self) -> str:
         where = f", path={str(self.path)!r}" if self.path is not None else ""
-        return f"Prediction({self.label!r}, probability={self.probability:.4f}{where})"
+        unsure = ", unsure" if self.is_unsure else ""
+        return f"Prediction({self.label!r}, probability={self.probability:.4f}{unsure}{where})"
 
 
 class Predictor:
@@ -79,9 +98,12 @@ class Predictor:
         model: The model, in eval mode.
         classes: The names of the classes, in the order of the model's outputs.
         preprocessing: What each photo goes through.
+        temperature: What logits are divided by before softmax; see `calibrate`.
     """
 
     def __init__(self, classifier: PhotoClassifier, device: DeviceLike | None = None) -> None:
+        self.temperature = classifier.temperature
+        self._classifier = classifier
         self.model = classifier.model
         self.classes = classifier.classes
         self.preprocessing = classifier.preprocessing
@@ -90,12 +112,15 @@ class Predictor:
         self.model.to(self.device)
         self.model.eval()
 
-    def predict(self, photos: PhotoLike | Sequence[PhotoLike]) -> list[Prediction]:
+    def predict(
+        self, photos: PhotoLike | Sequence[PhotoLike], *, min_confidence: float = 0.0
+    ) -> list[Prediction]:
         """Classify photos.
 
         Args:
             photos: A path, a folder (all photos in it and in the folders below), an array of
                 RGB bytes, or several of these in a list or, for arrays, along a first axis.
+            min_confidence: The probability below which a prediction ``is_unsure``.
 
         Returns:
             One prediction a photo, in order.
@@ -108,29 +133,40 @@ class Predictor:
             PhotoFolderError: There is no such file or folder.
             PhotoInputError: An array is not made of RGB bytes.
         """
-        items = list(_flattened(photos))
-        rows = self.probabilities(self._resized(item) for item in items)
+        check_confidence(min_confidence)
+        items = list(flat_photos(photos))
+        rows = self.probabilities(self.resized(item) for item in items)
         return [
-            Prediction(self.classes, row, item if isinstance(item, Path) else None)
+            Prediction(self.classes, row, item if isinstance(item, Path) else None, min_confidence)
             for item, row in zip(items, rows, strict=True)
         ]
 
     def predict_readable(
-        self, paths: Sequence[Path], broken: list[PhotoError]
+        self, paths: Sequence[Path], broken: list[PhotoError], min_confidence: float = 0.0
     ) -> Iterator[Prediction]:
         """Classify photos one by one; those that cannot be read are added to ``broken``."""
         for path in paths:
             try:
-                pixels = self._resized(path)
+                pixels = self.resized(path)
             except PhotoError as error:
                 broken.append(error)
                 continue
-            yield Prediction(self.classes, next(self.probabilities([pixels])), path)
+            row = next(self.probabilities([pixels]))
+            yield Prediction(self.classes, row, path, min_confidence)
 
     def probabilities(
         self, resized: Iterable[npt.NDArray[np.uint8]]
     ) -> Iterator[npt.NDArray[np.float64]]:
         """Give the probabilities of photos that have the model's size already.
+
+        Shape:
+            Input: (H, W, 3) each. Output: (C,) each.
+        """
+        for row in self.logits(resized):
+            yield softmax(row, self.temperature)
+
+    def logits(self, resized: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float64]]:
+        """Give the logits of photos that have the model's size already.
 
         Shape:
             Input: (H, W, 3) each. Output: (C,) each.
@@ -146,21 +182,27 @@ class Predictor:
         if tile:
             yield from self._forward(tile)
 
+    def resized(self, photo: Path | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return what the model sees of a photo: the pixels of its part, at its size."""
+        pixels = read_photo(photo) if isinstance(photo, Path) else photo
+        resized: npt.NDArray[np.uint8] = np.ascontiguousarray(self.resize(pixels))
+        return resized
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model with its temperature, to a folder of a run or to a file.
+
+        Args:
+            path: A folder, whose ``model.safetensors`` is replaced, or the file itself.
+        """
+        file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
+        save_classifier(file, replace(self._classifier, temperature=self.temperature))
+
     def _forward(self, tile: list[Any]) -> npt.NDArray[np.float64]:
         with neurenix.inference_mode():
             batch: Tensor = neurenix.stack(tile).to(self.device)
-            logits = self.model(batch).numpy().astype(np.float64)
-        # In float64 and on the host, so that rounding cannot make two classes equal.
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: npt.NDArray[np.float64] = exponentials / exponentials.sum(
-            axis=1, keepdims=True
-        )
-        return probabilities
-
-    def _resized(self, item: Path | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        pixels = read_photo(item) if isinstance(item, Path) else item
-        resized: npt.NDArray[np.uint8] = np.ascontiguousarray(self.resize(pixels))
-        return resized
+            # In float64 and on the host, so that rounding cannot make two classes equal.
+            logits: npt.NDArray[np.float64] = self.model(batch).numpy().astype(np.float64)
+        return logits
 
     def __repr__(self) -> str:
         return f"Predictor(classes={list(self.classes)}, device={str(self.device)!r})"
@@ -185,7 +227,22 @@ def load(path: str | PathLike[str], device: DeviceLike | None = None) -> Predict
     return Predictor(load_classifier(path), device)
 
 
-def _flattened(photos: Any) -> Iterator[Path | npt.NDArray[np.uint8]]:
+def check_confidence(value: float) -> None:
+    """Check that a least confidence is a probability.
+
+    Raises:
+        ConfidenceError: It is not.
+    """
+    if not 0.0 <= value <= 1.0:
+        raise ConfidenceError(f"a least confidence lies between 0 and 1, not {value}")
+
+
+def flat_photos(photos: Any) -> Iterator[Path | npt.NDArray[np.uint8]]:
+    """Yield the photos in paths, folders, arrays and lists of them.
+
+    Raises:
+        PhotoInputError: There is something else among them.
+    """
     if isinstance(photos, np.ndarray):
         if photos.dtype != np.uint8 or photos.ndim not in (3, 4) or photos.shape[-1] != 3:
             raise PhotoInputError(
@@ -198,7 +255,7 @@ def _flattened(photos: Any) -> Iterator[Path | npt.NDArray[np.uint8]]:
         yield from ([path] if path.is_file() else scan_photos(path).photos)
     elif isinstance(photos, Iterable):
         for photo in photos:
-            yield from _flattened(photo)
+            yield from flat_photos(photo)
     else:
         raise PhotoInputError(
             f"expected the path of a photo or of a folder, or an array of RGB bytes, got {photos!r}"

@@ -236,8 +236,13 @@ def map_tensors(function: Callable[[Any], Any], inputs: Inputs) -> Inputs:
 
 
 def placed(model: Module, inputs: Inputs) -> Inputs:
-    """Move inputs to where a model is, and cast what is floating to what it computes in."""
-    param = next(model.parameters())
+    """Move inputs to where a model is, and cast what is floating to what it computes in.
+
+    A model without parameters takes them as they are.
+    """
+    param = next(model.parameters(), None)
+    if param is None:
+        return inputs
 
     def place(tensor: Tensor) -> Tensor:
         tensor = tensor.to(param.device)

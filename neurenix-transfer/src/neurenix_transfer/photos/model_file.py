@@ -7,6 +7,7 @@ name, and the head by its sizes. Nothing in it is code.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,7 +15,12 @@ from typing import Any
 
 from neurenix import models, nn
 from neurenix.errors import NeurenixError
-from neurenix.io import WeightsFileError, load_safetensors, safetensors_metadata, save_safetensors
+from neurenix.io import (
+    WeightsFileError,
+    load_safetensors,
+    safetensors_metadata,
+    save_safetensors,
+)
 from neurenix.models.preprocessing import (
     METADATA_KEY,
     preprocessing_from_json,
@@ -40,12 +46,16 @@ class PhotoClassifier:
         classes: The names of the classes, in the order of the model's outputs.
         preprocessing: What photos go through; see `neurenix.models.preprocessing`.
         base: The name of the base in `neurenix.models`.
+        temperature: What logits are divided by before softmax; see `calibrate`.
+        licence: Of the base's weights, as their file says it; empty if it says nothing.
     """
 
     model: TransferModel
     classes: tuple[str, ...]
     preprocessing: dict[str, Any]
     base: str
+    temperature: float = 1.0
+    licence: str = ""
 
 
 def photo_head(num_features: int, num_classes: int) -> nn.Sequential:
@@ -62,17 +72,17 @@ def photo_head(num_features: int, num_classes: int) -> nn.Sequential:
 
 def save_classifier(path: Path, classifier: PhotoClassifier) -> None:
     """Write a classifier; the classifier of the base that the head replaces is left out."""
-    save_safetensors(
-        path,
-        classifier.model.state_dict(),
-        {
-            "format": FORMAT,
-            "base": classifier.base,
-            "head": _HEAD,
-            "classes": json.dumps(classifier.classes, ensure_ascii=False),
-            METADATA_KEY: preprocessing_to_json(classifier.preprocessing),
-        },
-    )
+    metadata = {
+        "format": FORMAT,
+        "base": classifier.base,
+        "head": _HEAD,
+        "classes": json.dumps(classifier.classes, ensure_ascii=False),
+        METADATA_KEY: preprocessing_to_json(classifier.preprocessing),
+        "temperature": repr(float(classifier.temperature)),
+    }
+    if classifier.licence:
+        metadata["licence"] = classifier.licence  # it holds for what is made of the weights too
+    save_safetensors(path, classifier.model.state_dict(), metadata)
 
 
 def load_classifier(path: str | PathLike[str]) -> PhotoClassifier:
@@ -94,6 +104,7 @@ def load_classifier(path: str | PathLike[str]) -> PhotoClassifier:
         name, head = metadata["base"], metadata["head"]
         classes = tuple(str(entry) for entry in json.loads(metadata["classes"]))
         preprocessing = preprocessing_from_json(metadata[METADATA_KEY])
+        temperature = _temperature(metadata.get("temperature", "1.0"))
     except (KeyError, ValueError) as error:
         raise WeightsFileError(file, f"its metadata is damaged: {error!r}") from error
     if head != _HEAD:
@@ -108,7 +119,25 @@ def load_classifier(path: str | PathLike[str]) -> PhotoClassifier:
     except (NeurenixError, KeyError, ValueError) as error:
         raise WeightsFileError(file, f"its weights do not fit its base {name}: {error}") from error
     model.eval()
-    return PhotoClassifier(model, classes, preprocessing, name)
+    licence = metadata.get("licence", "")
+    return PhotoClassifier(model, classes, preprocessing, name, temperature, licence)
+
+
+def weights_licence(path: Path) -> str:
+    """Return the licence that a file of weights names in its metadata; empty if it names none."""
+    try:
+        metadata = safetensors_metadata(path)
+    except WeightsFileError:
+        return ""  # a file of PyTorch's, which has no metadata
+    found = (metadata.get(key, "") for key in ("licence", "license"))
+    return next((" ".join(each.split()) for each in found if each), "")
+
+
+def _temperature(text: str) -> float:
+    temperature = float(text)
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"a temperature is a number above 0, not {text}")
+    return temperature
 
 
 def find_model_file(path: str | PathLike[str]) -> Path:

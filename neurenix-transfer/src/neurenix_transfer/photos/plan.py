@@ -18,6 +18,7 @@ from neurenix_transfer.photos.model_file import (
     create_base,
     num_features_of,
     photo_head,
+    weights_licence,
 )
 from neurenix_transfer.photos.options import FineTuneOptions
 from neurenix_transfer.transfer_model import TransferModel
@@ -86,7 +87,13 @@ def make_plan(options: FineTuneOptions) -> Plan:
         everything = EVERY_LAYER in options.unfreeze
         model.unfreeze_layers(None if everything else list(options.unfreeze))
     model.to(device)
-    classifier = PhotoClassifier(model, layout.classes, dict(preprocessing), options.base)
+    classifier = PhotoClassifier(
+        model,
+        layout.classes,
+        dict(preprocessing),
+        options.base,
+        licence=weights_licence(Path(path)),
+    )
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Plan(options, layout, classifier, device, Path(path), sha256)
