@@ -106,6 +106,22 @@ def test_a_run_interrupted_in_its_first_or_last_epoch_ends_the_same(interrupted,
     same(*interrupted(at=at))
 
 
+def test_features_may_be_cached_before_the_break_and_not_after_it(interrupted):
+    same(*interrupted(lambda: {"cache": "off"}, cache="memory"))
+
+
+def test_features_may_be_cached_after_the_break_and_not_before_it(interrupted):
+    same(*interrupted(lambda: {"cache": "memory"}, cache="off"))
+
+
+def test_a_checkpoint_names_the_frozen_part_whose_features_were_cached(run, tmp_path):
+    run(checkpoint_dir=tmp_path, cache="memory")
+    keys = read_checkpoint(tmp_path / "epoch-0003")["cache"]
+    assert keys["train"] == keys["val"] != ""
+    run(checkpoint_dir=tmp_path / "off", cache="off")
+    assert read_checkpoint(tmp_path / "off" / "epoch-0003")["cache"] == {}
+
+
 def test_a_finished_run_resumed_gives_its_result_again_and_trains_no_more(run, tmp_path):
     options = {"checkpoint_dir": tmp_path, "early_stopping": True, "lr": 0.5}
     first = run(**options)
@@ -438,6 +454,33 @@ def test_a_changed_loader_is_an_error(photos, tmp_path):
     with pytest.raises(CheckpointMismatchError, match="other batches"):
         train(photos, batch_size=4, **again)
     assert train(photos, **again).epochs == 2
+
+
+def test_photos_are_told_apart_by_their_files(tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    from neurenix.data import ImageFolder
+    from neurenix.data.transforms import ToTensor
+
+    rng = np.random.default_rng(0)
+    for name in ("ants", "bees"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+            image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+
+    def train(**options):
+        neurenix.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(108, 2))
+        photos = ImageFolder(tmp_path / "photos", transform=ToTensor())
+        options |= {"checkpoint_dir": tmp_path / "run", "verbose": 0}
+        return fine_tune(model, SGD(model.parameters(), lr=0.1), photos, **options)
+
+    train(epochs=1)
+    assert train(epochs=2, resume_from_checkpoint=True).epochs == 2
+    pixels = rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)
+    image.fromarray(pixels).save(tmp_path / "photos" / "bees" / "1.png")
+    with pytest.raises(CheckpointMismatchError, match="other inputs"):
+        train(epochs=3, resume_from_checkpoint=True)
 
 
 def test_data_that_differ_at_each_reading_are_resumed_with_a_warning(tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from neurenix import Tensor
+from neurenix_transfer.cache.samples import know
 from neurenix_transfer.sources import Array, FromLoader, InMemory, Inputs, Source
 
 _SIZE = 16  # bytes; enough that two contents never share a digest by chance
@@ -49,6 +51,14 @@ def digest(*values: Inputs) -> str:
     return whole.hex()
 
 
+def digest_of_text(lines: Iterable[str]) -> str:
+    """Return the digest of lines of text."""
+    whole = hashlib.blake2b(digest_size=_SIZE)
+    for line in lines:
+        whole.update(f"{line}\n".encode())
+    return whole.hexdigest()
+
+
 def describe_data(source: Source, labels: Array) -> dict[str, Any]:
     """Return what tells one data set from another: number, labels and inputs of the samples.
 
@@ -63,11 +73,9 @@ def describe_data(source: Source, labels: Array) -> dict[str, Any]:
     if isinstance(source, InMemory):
         known |= {"labels": digest(labels), "inputs": digest(source.data)}
     elif isinstance(source, FromLoader):
-        inputs = Digest()
-        for batch in source.one_by_one():
-            inputs.add(batch.inputs)
         batches = np.concatenate([[len(each), *each] for each in source.loader.batch_indices(0)])
-        known |= {"labels": digest(labels), "inputs": inputs.hex(), "batches": digest(batches)}
+        inputs = _content(source, len(labels)) or _inputs(source, len(labels))
+        known |= {"labels": digest(labels), "inputs": inputs, "batches": digest(batches)}
     return known
 
 
@@ -76,10 +84,26 @@ def reads_the_same(source: Source, count: int = 16) -> bool:
     if not isinstance(source, FromLoader):
         return True
 
-    def first() -> str:
-        inputs = Digest()
-        for batch in islice(source.one_by_one(), count):
-            inputs.add(batch.inputs)
-        return inputs.hex()
+    return _inputs(source, count) == _inputs(source, count)
 
-    return first() == first()
+
+def _content(source: FromLoader, count: int) -> str | None:
+    """Return the digest of what samples are made from, such as the files of photos.
+
+    That spares decoding them; None where it cannot be known.
+    """
+    content = know(source).content
+    if content is None:
+        return None
+    try:
+        return digest_of_text(content(sample) for sample in range(count))
+    except TypeError:  # samples that are neither numbers nor text
+        return None
+
+
+def _inputs(source: FromLoader, count: int) -> str:
+    """Return the digest of the first samples, as the first epoch reads them."""
+    inputs = Digest()
+    for batch in islice(source.one_by_one(), count):
+        inputs.add(batch.inputs)
+    return inputs.hex()

@@ -166,6 +166,10 @@ class FeatureCache:
         """Run the frozen part on a batch that is not in the data, such as a blend of samples."""
         return self._by_rows(self._parts[name], batch)
 
+    def keys(self) -> dict[str, str]:
+        """Return, by part of the data, what names the frozen part that features are kept of."""
+        return {name: part.space for name, part in self._parts.items() if part.space}
+
     def conclude(self) -> None:
         """Write what is waiting for the disk, and say what was saved."""
         if self._store is not None:

@@ -181,6 +181,7 @@ class Checkpoints:
                 "machine": describe_machine(trainer.model),
                 "frozen": {k: v for k, v in self._frozen.items() if k not in self._trained},
                 "trained": sorted(self._trained),
+                "cache": trainer.features.keys(),
                 "run": take_state(trainer, self._trained),
             },
         )
