@@ -110,9 +110,7 @@ def decide(part: str, source: Source, options: CacheOptions, seed: int) -> Polic
         return off(f"{knowledge.doubt}, which gives something else each time{hint}")
     if knowledge.doubt is not None and not knowledge.random:
         if options.mode == "auto":
-            return off(
-                f'{knowledge.doubt}; if it gives the same at each reading, cache="memory" caches it'
-            )
+            return off(f'{knowledge.doubt}; if it does not, cache="memory" caches it')
         check_readings(source)
     return _kept(source, knowledge, options.mode, views, seed)
 

@@ -73,14 +73,17 @@ def _know_dataset(dataset: Any, name: str) -> Knowledge:
         key, indices = content, dataset.indices
         return Knowledge(inner.doubt, inner.random, True, lambda sample: key(indices[sample]))
     if kind not in _known_types():
-        return Knowledge(f"{name} is a {kind.__name__}, a class that is not known to be so")
+        return Knowledge(
+            f"{name} is of the class {kind.__name__}, which may give something else at each reading"
+        )
     transform = dataset.transform
     known = is_deterministic(transform)
     if known is False:
         content = _content_key(dataset, describe_transform(transform))
         return Knowledge(f"{name} has random augmentation", random=True, content=content)
     if known is None:
-        return Knowledge(f"{name} has a transform that is not known to be so: {_named(transform)}")
+        step = _named(transform)
+        return Knowledge(f"{name} has a transform that may give something else each time: {step}")
     if kind is not ImageFolder and not _holds_still(dataset.data):
         what = type(dataset.data).__name__
         return Knowledge(f"{name} is a Dataset over a {what}, which may change")
