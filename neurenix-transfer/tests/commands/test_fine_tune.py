@@ -187,7 +187,7 @@ def test_augmentation_is_said_and_recorded(fine_tune: Invoke, tmp_path: Path) ->
     result = fine_tune("--augment")
     assert result.exit_code == 0
     assert "augmentation on" in result.stdout
-    assert "cached" in result.stdout
+    assert "cache is off" in result.stdout
     assert read_json(tmp_path / "out" / "run.json")["options"]["augment"] is True
     plain = fine_tune("--overwrite")
     assert "no augmentation" in plain.stdout

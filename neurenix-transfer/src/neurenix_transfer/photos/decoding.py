@@ -36,10 +36,13 @@ class DecodedPhotos(Sequence[Pixels]):
         budget_bytes: Photos are kept until they take so many bytes.
 
     Attributes:
+        deterministic: A photo is the same at each reading.
         paths: The photos that could be read.
         in_memory: How many of them are kept.
         bytes: What those take.
     """
+
+    deterministic = True
 
     def __init__(self, resizer: Resizer, budget_bytes: int = MEMORY_BUDGET_BYTES) -> None:
         self.paths: list[Path] = []
