@@ -43,6 +43,7 @@ from neurenix_transfer.adapters import (
     save_lora,
     unload_lora,
 )
+from neurenix_transfer.cache import CacheError
 from neurenix_transfer.callbacks import (
     BestWeights,
     Callback,
@@ -97,6 +98,7 @@ __all__ = [
     "AdapterError",
     "BestWeights",
     "CSVLogger",
+    "CacheError",
     "Calibration",
     "Callback",
     "CheckpointDamagedError",
