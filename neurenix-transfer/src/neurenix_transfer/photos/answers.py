@@ -20,8 +20,8 @@ from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.console import Console
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.layout import photos_to_evaluate
+from neurenix_transfer.photos.options import OptionError
 from neurenix_transfer.predictor import Prediction, Predictor, load
-from neurenix_transfer.runs.options import OptionError
 
 
 def predict_photos(
