@@ -19,6 +19,7 @@ from neurenix.data import DataLoader, Dataset
 from neurenix.data.transforms import RandomHorizontalFlip
 from neurenix.optim import SGD, Adam, OneCycleLR, ReduceLROnPlateau, StepLR
 from neurenix.transfer import (
+    L2SP,
     Callback,
     CheckpointDamagedError,
     CheckpointError,
@@ -94,8 +95,20 @@ def names(folder):
         lambda: {"callbacks": [PlateauCallback(patience=1, factor=0.5)], "lr": 1.0},
         lambda: {"scheduler": lambda optimizer, steps: OneCycleLR(optimizer, 0.1, steps)},
         lambda: {"class_weight": {1: 2.0}, "metrics": ["f1"]},
+        lambda: {"clip_value": 0.01, "label_smoothing": 0.1},
+        lambda: {"regularizer": L2SP(alpha=0.5, pretrained=["re:.*"]), "batch_size": 7},
     ],
-    ids=["plain", "early_stopping", "best", "ema_mixup", "plateau", "one_cycle", "weights"],
+    ids=[
+        "plain",
+        "early_stopping",
+        "best",
+        "ema_mixup",
+        "plateau",
+        "one_cycle",
+        "weights",
+        "clip_smooth",
+        "l2_sp",
+    ],
 )
 def test_a_resumed_run_ends_bitwise_like_one_that_ran_through(interrupted, make_options):
     same(*interrupted(make_options))
