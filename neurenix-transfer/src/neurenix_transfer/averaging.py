@@ -38,16 +38,20 @@ class WeightAverage:
         check_share("ema", decay)
         self.decay = float(decay)
         self._model = model
+        self._averaged: dict[str, Tensor] = {}
         self._averages: dict[str, Tensor] = {}
         self._steps: dict[str, int] = {}
 
-    def after_step(self) -> None:
-        """Take in the weights of a step, while the model is in train mode."""
-        changing = self._changing()
-        for name in [name for name in self._averages if name not in changing]:
+    def begin_epoch(self) -> None:
+        """Find what the steps of an epoch may change, the model being in train mode."""
+        self._averaged = self._changing()
+        for name in [name for name in self._averages if name not in self._averaged]:
             del self._averages[name], self._steps[name]
+
+    def after_step(self) -> None:
+        """Take in the weights of a step."""
         with no_grad():
-            for name, tensor in changing.items():
+            for name, tensor in self._averaged.items():
                 value = tensor.detach()
                 count = self._steps[name] = self._steps.get(name, 0) + 1
                 if count == 1:
@@ -96,7 +100,7 @@ class WeightAverage:
             name: param for name, param in self._model.named_parameters() if param.requires_grad
         }
         for path, module in self._model.named_modules():
-            if module.training and module.keeps_batch_statistics:
+            if module.keeps_batch_statistics and module.training:
                 buffers = module.named_buffers(path, recurse=False)
                 changing |= {name: each for name, each in buffers if is_floating(each.dtype)}
         return changing

@@ -147,6 +147,8 @@ class Trainer:
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         self.model.train()
+        if self.extras.average is not None:
+            self.extras.average.begin_epoch()
         self.features.begin("train")  # the cut, again: callbacks may freeze and unfreeze
         join_single = keeps_statistics(self.model)
         steps = self.train.steps(join_single=join_single)

@@ -28,6 +28,7 @@ from neurenix_transfer.checkpoints.identity import (
     differences,
     frozen_digests,
 )
+from neurenix_transfer.checkpoints.packing import pack
 from neurenix_transfer.checkpoints.state import put_history, put_state, take_state
 from neurenix_transfer.digests import describe_data, reads_the_same
 from neurenix_transfer.sources import Array, FromIterable, Source
@@ -293,6 +294,7 @@ def _check_saveable(trainer: Trainer) -> None:
             f"checkpoints hold the state of optimizers that are neurenix.optim.Optimizer; a "
             f"{type(trainer.optimizer).__name__} is none"
         )
+    pack({"callbacks": trainer.callbacks.state()}, {})
     scheduler = trainer.schedule.scheduler
     if scheduler is not None and not (
         hasattr(scheduler, "state_dict") and hasattr(scheduler, "load_state_dict")
