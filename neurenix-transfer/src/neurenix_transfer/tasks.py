@@ -94,6 +94,11 @@ def check_labels(task: Task, labels: Array, output_shape: tuple[int, ...], name:
         raise LabelError(f"{name}[{sample}] is {shown}; {wanted}")
 
 
+def _same_classes(predicted: Tensor, actual: Tensor) -> Tensor:
+    # In int32: a device need have int64 where indices are read and found, not compared.
+    return predicted.astype(neurenix.int32) == actual.astype(neurenix.int32)
+
+
 def score(task: Task, terminal: nn.Module | None) -> Callable[[Tensor, Tensor], Tensor]:
     """Return a function that sums a task's metric over a batch: ``(outputs, labels) -> scalar``.
 
@@ -104,10 +109,10 @@ def score(task: Task, terminal: nn.Module | None) -> Callable[[Tensor, Tensor], 
     threshold = 0.5 if isinstance(terminal, nn.Sigmoid | nn.Softmax) else 0.0
 
     def correct_classes(outputs: Tensor, labels: Tensor) -> Tensor:
-        return _sum_of_means(outputs.argmax(axis=1) == labels)
+        return _sum_of_means(_same_classes(outputs.argmax(axis=1), labels))
 
     def correct_mixtures(outputs: Tensor, labels: Tensor) -> Tensor:
-        return _sum_of_means(outputs.argmax(axis=1) == labels.argmax(axis=1))
+        return _sum_of_means(_same_classes(outputs.argmax(axis=1), labels.argmax(axis=1)))
 
     def correct_decisions(outputs: Tensor, labels: Tensor) -> Tensor:
         return _sum_of_means((outputs > threshold) == (labels > 0.5))

@@ -75,6 +75,9 @@ def _(rng: Rng) -> Iterator[Call]:
             yield call(name, LARGE, x, y)
             same = away_from_zero(rng, (3, 3))
             yield call(name, "equal", np.abs(same) if name == "pow" else same, np.abs(same))
+        else:
+            x, y = (rng.integers(0, 32, (256, 256)).astype(int32) for _ in "xy")
+            yield call(name, LARGE, x, y)
         yield from _integer_binary(name)
 
 

@@ -68,6 +68,22 @@ def test_tensors_of_two_devices_do_not_mix(device: Device, other: Device) -> Non
     assert str(other) in str(raised.value)
 
 
+def test_devices_of_one_backend_are_apart(device: Device) -> None:
+    """Every device that the backend lists works, and does not mix with the others."""
+    count = len(record_of(device).devices)
+    if count == 1:
+        pytest.skip("the backend has one device")
+    x = neurenix.Tensor([1.0, 2.0], device=device)
+    for index in range(count):
+        there = Device(device, index)
+        y = x.to(there)
+        assert y.device is there
+        assert (y * y).sum().item() == 5.0
+        if there is not device:
+            with pytest.raises(DeviceError):
+                x + y
+
+
 def test_tensors_move_with_their_gradients(device: Device, other: Device) -> None:
     """Moving a tensor is on the tape, there and back."""
     x = neurenix.Tensor([1.0, -2.0], device=other, requires_grad=True)
