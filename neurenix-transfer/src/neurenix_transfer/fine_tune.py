@@ -218,6 +218,7 @@ def fine_tune(
             extras=extras,
             checkpoints=checkpoints,
         )
+        trainer.history.saving = features.saving
         progress.say(f"Training {describe_counts(model)} on {next(model.parameters()).device}")
         progress.say(f"Loss: {loss.name}, {'as given' if given else 'chosen by the labels'}")
         if extras.describe():

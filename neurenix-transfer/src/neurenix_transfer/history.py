@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from neurenix_transfer.cache.saving import Saving
+
 
 class History(dict[str, list[float]]):
     """What each epoch of a training run measured: one list of floats a quantity.
@@ -36,6 +38,7 @@ class History(dict[str, list[float]]):
             ``"probe"`` and ``"fine-tune"``; empty otherwise.
         recipe: The recipe that was followed; None without one.
         reason: Why, where ``recipe="auto"`` chose it.
+        saving: What the feature cache saved; None where there was none to ask.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class History(dict[str, list[float]]):
         self.phases: list[str] = []
         self.recipe: str | None = None
         self.reason: str | None = None
+        self.saving: Saving | None = None
 
     @property
     def epochs(self) -> int:

@@ -20,9 +20,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
 # From cold to hot, dark to light: read in grayscale, and by those who cannot tell red from green.
-_COLORS = np.array(
-    [(34, 30, 84), (108, 32, 122), (187, 55, 84), (243, 120, 25), (252, 225, 110)], np.float32
-)
+_COLORS = np.array([(150, 20, 120), (225, 45, 75), (255, 130, 25), (255, 240, 110)], np.float32)
 _OPACITY = 0.75  # of the hottest place; cold ones leave the photo as it is
 
 

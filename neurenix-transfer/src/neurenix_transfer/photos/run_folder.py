@@ -15,8 +15,10 @@ MODEL_FILE = "model.safetensors"
 HISTORY_FILE = "history.json"
 RUN_FILE = "run.json"
 REPORT_FILE = "report.png"
+PAGE_FILE = "report.html"
+CARD_FILE = "README.md"
 # The order in which they are moved: the model last of all, so that a folder that has one is whole.
-RUN_FILES = (HISTORY_FILE, REPORT_FILE, RUN_FILE, MODEL_FILE)
+RUN_FILES = (HISTORY_FILE, REPORT_FILE, PAGE_FILE, CARD_FILE, RUN_FILE, MODEL_FILE)
 
 
 class OutputExistsError(NeurenixError, FileExistsError):
