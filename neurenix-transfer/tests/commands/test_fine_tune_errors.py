@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import neurenix_transfer.photos.job as job
+import neurenix_transfer.runs.training as training
 from neurenix import models, nn
 from neurenix.io import save_safetensors
 
@@ -140,7 +140,7 @@ class TestOptions:
     def test_a_rate_that_makes_the_loss_no_number(
         self, fine_tune: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = job.fine_tune
+        real = training.fine_tune
 
         def diverging(*args: Any, **options: Any) -> Any:
             history = real(*args, **options)
@@ -148,7 +148,7 @@ class TestOptions:
             history.best_epoch = None
             return history
 
-        monkeypatch.setattr(job, "fine_tune", diverging)
+        monkeypatch.setattr(training, "fine_tune", diverging)
         assert_error(fine_tune(), "never a number", "lower --lr")
         assert not (tmp_path / "out").exists()
 
@@ -179,7 +179,7 @@ class TestOutput:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "notes.txt").write_text("mine")
         assert fine_tune().exit_code == 0
-        assert len(list((tmp_path / "out").iterdir())) == 5
+        assert len(list((tmp_path / "out").iterdir())) == 7
 
     def test_a_file_in_its_place(self, fine_tune: Invoke, tmp_path: Path) -> None:
         (tmp_path / "out").write_text("a file")
@@ -193,7 +193,7 @@ class TestOutput:
         def full(*args: Any, **options: Any) -> None:
             raise OSError(28, "No space left on device", "report.png")
 
-        monkeypatch.setattr(job, "save_report", full)
+        monkeypatch.setattr(outcome, "save_report", full)
         assert_error(fine_tune("--overwrite"), "No space left on device")
         assert {path.name: path.read_bytes() for path in run.iterdir()} == before
         assert not list(tmp_path.glob(".out*"))
@@ -213,7 +213,7 @@ class TestInterrupt:
 
     @staticmethod
     def interrupt_at(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
-        real = job.fine_tune
+        real = training.fine_tune
 
         class Interrupting:
             def on_epoch_begin(self, number: int) -> None:
@@ -223,7 +223,7 @@ class TestInterrupt:
         def interrupted(*args: Any, **options: Any) -> Any:
             return real(*args, **options, callbacks=[Interrupting()])
 
-        monkeypatch.setattr(job, "fine_tune", interrupted)
+        monkeypatch.setattr(training, "fine_tune", interrupted)
 
     def test_after_some_epochs(
         self, fine_tune: Invoke, invoke: Invoke, tmp_path: Path, photos: Path,
@@ -238,9 +238,11 @@ class TestInterrupt:
         assert record["result"]["epochs"] == 3
         history = json.loads((tmp_path / "out" / "history.json").read_text())
         assert record["result"]["val_loss"] == min(history["val_loss"])
+        # The weights that were kept, before and after calibration.
+        loss = record["result"]["calibration"]["nll"]
+        assert loss["before"] == pytest.approx(min(history["val_loss"]), rel=1e-5)
         evaluated = invoke("evaluate", tmp_path / "out", photos, "--json")
-        figures = json.loads(evaluated.stdout)
-        assert figures["loss"] == pytest.approx(min(history["val_loss"]), rel=1e-5)
+        assert json.loads(evaluated.stdout)["loss"] == pytest.approx(loss["after"], rel=1e-9)
 
     def test_before_the_first_epoch_has_ended(
         self, fine_tune: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -259,11 +261,11 @@ class TestInterrupt:
             raise KeyboardInterrupt
 
         self.interrupt_at(monkeypatch, 1)
-        monkeypatch.setattr(job, "_evaluate", interrupt)
+        monkeypatch.setattr(job, "measure", interrupt)
         assert fine_tune().exit_code == 130
         out = tmp_path / "out"
         assert sorted(path.name for path in out.iterdir()) == [
-            "history.json", "model.safetensors", "run.json",
+            "README.md", "history.json", "model.safetensors", "run.json",
         ]  # fmt: skip
         assert invoke("evaluate", out, photos).exit_code == 0
 

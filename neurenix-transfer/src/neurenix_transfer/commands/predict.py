@@ -13,11 +13,12 @@ def predict(
         Path,
         typer.Argument(metavar="DIR", help="A folder that fine-tune wrote.", show_default=False),
     ],
-    photos: Annotated[
-        list[Path],
+    items: Annotated[
+        list[str],
         typer.Argument(
-            metavar="PHOTO-OR-FOLDER...",
-            help="Photos, and folders to take all photos from.",
+            metavar="PHOTO-FOLDER-OR-TEXT...",
+            help="Photos, and folders to take all photos from; for a model of texts, texts, and "
+            "files of them.",
             show_default=False,
         ),
     ],
@@ -27,15 +28,67 @@ def predict(
         Path | None,
         typer.Option(metavar="FILE", help="Write a table too.", show_default=False),
     ] = None,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help='Answer "unsure" where no class is as probable as this, between 0 and 1.',
+            show_default=False,
+        ),
+    ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write pictures of where the model looked (Grad-CAM); for photos.",
+            show_default=False,
+        ),
+    ] = None,
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="The column of texts in a file, by name or position.",
+            show_default="found by its name",
+        ),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(help="Where to compute; see neurenix devices.", show_default="the best"),
     ] = None,
 ) -> None:
-    """Classify photos with a fine-tuned model.
+    """Classify photos, or texts, with a fine-tuned model.
 
-    A broken photo is named and skipped.
+    A broken photo is named and skipped. The exit code is 0 whether answers are sure or not: with
+    --min-confidence the field "unsure" says which are not.
     """
     from neurenix_transfer.photos.answers import predict_photos
+    from neurenix_transfer.texts.answers import predict_texts
+    from neurenix_transfer.texts.model_file import is_text_model
 
-    predict_photos(folder, photos, top=top, as_json=as_json, csv_file=csv, device=device)
+    if is_text_model(folder):
+        if explain is not None or min_confidence is not None:
+            raise typer.BadParameter(
+                "--explain and --min-confidence are for models of photos, and this one is of texts"
+            )
+        predict_texts(
+            folder,
+            items,
+            text_column=text_column,
+            top=top,
+            as_json=as_json,
+            csv_file=csv,
+            device=device,
+        )
+        return
+    photos = [Path(item) for item in items]
+    predict_photos(
+        folder,
+        photos,
+        top=top,
+        as_json=as_json,
+        csv_file=csv,
+        min_confidence=min_confidence,
+        explain=explain,
+        device=device,
+    )

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,9 +16,11 @@ from neurenix.io import atomic_write
 from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.console import Console
 from neurenix_transfer.photos.evaluation import evaluation_lines
+from neurenix_transfer.photos.explaining import explain_photos
 from neurenix_transfer.photos.layout import photos_to_evaluate
-from neurenix_transfer.photos.options import OptionError
-from neurenix_transfer.predictor import Prediction, Predictor, load
+from neurenix_transfer.photos.rows import Rows
+from neurenix_transfer.predictor import Prediction, Predictor, check_confidence, load
+from neurenix_transfer.runs.options import OptionError
 
 
 def predict_photos(
@@ -31,9 +30,15 @@ def predict_photos(
     top: int = 1,
     as_json: bool = False,
     csv_file: Path | None = None,
+    min_confidence: float | None = None,
+    explain: Path | None = None,
     device: str | None = None,
 ) -> list[Prediction]:
     """Classify photos, and print the answers to standard output.
+
+    With ``min_confidence`` an answer less probable is "unsure": in the lines that word stands
+    before the answers, in JSON ``class`` is null and ``unsure`` true, in the table ``class`` is
+    empty and ``unsure`` 1. It is an answer like others, and no error.
 
     Args:
         folder: The folder of a run.
@@ -41,6 +46,8 @@ def predict_photos(
         top: How many classes to name for each photo.
         as_json: Print a list of objects with ``photo``, ``class``, ``probability`` and ``top``.
         csv_file: Write a table too.
+        min_confidence: The probability below which the answer is "unsure".
+        explain: A folder to write a picture of each photo to, with where the model looked.
         device: Where to compute.
 
     Raises:
@@ -49,21 +56,27 @@ def predict_photos(
     """
     if top < 1:
         raise OptionError(f"--top must be at least 1, not {top}")
+    if min_confidence is not None:
+        check_confidence(min_confidence)
     console = Console(stream=sys.stderr)
     predictor = load(folder, device)
     top = min(top, len(predictor.classes))
     paths = _find(photos, console)
-    predictions = _predict(predictor, paths, console)
+    predictions = _predict(predictor, paths, console, min_confidence or 0.0)
+    drawn = explain_photos(predictor, predictions, explain, console) if explain else {}
+    rows = Rows(top, min_confidence is not None, drawn)
     if as_json:
-        print(json.dumps([_as_json(each, top) for each in predictions], indent=2))  # noqa: T201
+        print(json.dumps([rows.as_json(each) for each in predictions], indent=2))  # noqa: T201
     else:
         width = max(len(str(each.path)) for each in predictions)
         for each in predictions:
-            answers = "  ".join(f"{name} {share:.4f}" for name, share in each.top(top))
-            print(f"{each.path!s:<{width}}  {answers}")  # noqa: T201
+            print(f"{each.path!s:<{width}}  {rows.line(each)}")  # noqa: T201
     if csv_file is not None:
-        atomic_write(csv_file, _as_csv(predictions, top))
+        atomic_write(csv_file, rows.as_csv(predictions))
         console.line(f"Wrote {csv_file}")
+    unsure = sum(each.is_unsure for each in predictions)
+    if unsure:
+        console.line(f"Unsure of {unsure} of {len(predictions)} photos")
     return predictions
 
 
@@ -115,11 +128,13 @@ def _find(photos: Sequence[Path], console: Console) -> list[Path]:
     return list(found)
 
 
-def _predict(predictor: Predictor, paths: Sequence[Path], console: Console) -> list[Prediction]:
+def _predict(
+    predictor: Predictor, paths: Sequence[Path], console: Console, min_confidence: float = 0.0
+) -> list[Prediction]:
     broken: list[PhotoError] = []
     predictions = []
     with console.progress("Predicting", len(paths)) as step:
-        for prediction in predictor.predict_readable(paths, broken):
+        for prediction in predictor.predict_readable(paths, broken, min_confidence):
             predictions.append(prediction)
             step()
     for error in broken:
@@ -127,26 +142,3 @@ def _predict(predictor: Predictor, paths: Sequence[Path], console: Console) -> l
     if not predictions:
         raise PhotoFolderError(f"none of the {len(paths)} photos can be read")
     return predictions
-
-
-def _as_json(prediction: Prediction, top: int) -> dict[str, Any]:
-    return {
-        "photo": str(prediction.path),
-        "class": prediction.label,
-        "probability": prediction.probability,
-        "top": [{"class": name, "probability": share} for name, share in prediction.top(top)],
-    }
-
-
-def _as_csv(predictions: Sequence[Prediction], top: int) -> str:
-    """Lay out a table: a row a photo, and after the first answer a pair of columns for each."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
-    writer.writerow(
-        ["photo", *(f"{name}{rank}" for rank in ranks for name in ("class", "probability"))]
-    )
-    for prediction in predictions:
-        answers = prediction.top(top)
-        writer.writerow([prediction.path, *(value for answer in answers for value in answer)])
-    return text.getvalue()

@@ -12,8 +12,7 @@ import numpy as np
 from neurenix.data import Dataset
 from neurenix.data.photo_files import photo_digest
 from neurenix.data.photos import PhotoError
-from neurenix.errors import NeurenixError, require
-from neurenix_transfer.fine_tune import fine_tune
+from neurenix.errors import require
 from neurenix_transfer.history import History
 from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.console import Console, Stopwatch, duration
@@ -27,10 +26,9 @@ from neurenix_transfer.photos.decoding import (
 from neurenix_transfer.photos.estimate import SAMPLE, measure_pace
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.model_file import save_classifier
-from neurenix_transfer.photos.options import FineTuneOptions, OptionError
+from neurenix_transfer.photos.options import FineTuneOptions
 from neurenix_transfer.photos.plan import Plan, make_plan, plan_lines
 from neurenix_transfer.photos.preprocessing import augmented_preprocessing, split_preprocessing
-from neurenix_transfer.photos.recipe import make_optimizer, make_schedule
 from neurenix_transfer.photos.record import history_record, run_record, write_json
 from neurenix_transfer.photos.report import Report, save_report
 from neurenix_transfer.photos.run_folder import (
@@ -44,10 +42,8 @@ from neurenix_transfer.photos.run_folder import (
     staged_run,
 )
 from neurenix_transfer.predictor import Predictor
-
-
-class DivergedError(NeurenixError, ArithmeticError):
-    """A training whose loss ceased to be a number."""
+from neurenix_transfer.runs.options import OptionError
+from neurenix_transfer.runs.training import kept_line, train_run
 
 
 @dataclass(frozen=True)
@@ -170,34 +166,13 @@ def _train(
         transform = augmented_preprocessing(classifier.preprocessing)[1]
     sample = [to_tensor(val.photos[index]) for index in range(min(SAMPLE, len(val.photos)))]
     console.line(_estimate(plan, sample, len(train.photos), len(val.photos)))
-    try:
-        history = fine_tune(
-            classifier.model,
-            make_optimizer(classifier.model, options),
-            Dataset(train.photos, train.labels, transform),
-            val_data=Dataset(val.photos, val.labels, to_tensor),
-            epochs=options.epochs,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            restore_best=True,
-            scheduler=make_schedule(options),
-            verbose=0 if console.quiet else 1,
-        )
-        interrupted = False
-    except KeyboardInterrupt as interrupt:
-        history = getattr(interrupt, "history", None) or History()
-        interrupted = True
-        if not history.epochs:
-            raise KeyboardInterrupt(
-                "No epoch had ended, so that nothing was written."
-            ) from interrupt
-        console.line(f"Stopped by Ctrl-C after {history.epochs} of {options.epochs} epochs")
-    if history.best_epoch is None:
-        raise DivergedError(
-            "the validation loss was never a number, so that no weights are worth keeping: lower "
-            f"--lr ({options.lr:g})" + (" and --base-lr" if options.unfreeze else "")
-        )
-    return history, interrupted
+    return train_run(
+        classifier.model,
+        options,
+        Dataset(train.photos, train.labels, transform),
+        Dataset(val.photos, val.labels, to_tensor),
+        console,
+    )
 
 
 def _estimate(
@@ -236,12 +211,9 @@ def _save_report(
 
 def _conclude(result: RunResult, train: DecodedFolder, console: Console) -> None:
     history, folder = result.history, result.folder
-    best = history.best_epoch
-    if best is not None:
-        console.line(
-            f"Kept epoch {best + 1} of {history.epochs}, of the lowest validation loss "
-            f"({history['val_loss'][best]:.4f})"
-        )
+    kept = kept_line(history)
+    if kept is not None:
+        console.line(kept)
     if result.evaluation is not None:
         for line in evaluation_lines(result.evaluation, train.labels):
             console.line(line)

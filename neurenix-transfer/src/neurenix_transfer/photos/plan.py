@@ -21,10 +21,8 @@ from neurenix_transfer.photos.model_file import (
     weights_licence,
 )
 from neurenix_transfer.photos.options import FineTuneOptions
+from neurenix_transfer.runs.training import EVERY_LAYER, unfreeze_for
 from neurenix_transfer.transfer_model import TransferModel
-
-EVERY_LAYER = "all"
-"""The name that ``--unfreeze`` takes for the whole base."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,7 @@ def make_plan(options: FineTuneOptions) -> Plan:
     model = TransferModel(
         base, photo_head(num_features_of(base, options.base), len(layout.classes))
     )
-    if options.unfreeze:
-        everything = EVERY_LAYER in options.unfreeze
-        model.unfreeze_layers(None if everything else list(options.unfreeze))
+    unfreeze_for(model, options)
     model.to(device)
     classifier = PhotoClassifier(
         model,
@@ -109,9 +105,11 @@ def plan_lines(plan: Plan) -> list[str]:
         frozen = f"frozen but for {', '.join(options.unfreeze)}"
         if EVERY_LAYER in options.unfreeze:
             frozen = "trained as a whole"
-    rates = f"{options.lr:g}" + (
-        f" (head), {options.unfrozen_lr:.3g} (base)" if options.unfreeze else ""
-    )
+    trained = ""
+    if options.recipe is None:
+        trained = (
+            f"; {plan.trained_parameters:,} of {plan.total_parameters:,} parameters are trained"
+        )
     augmentation = "no augmentation"
     if options.augment:
         augmentation = (
@@ -123,11 +121,8 @@ def plan_lines(plan: Plan) -> list[str]:
         *(f"  {note}" for note in layout.notes),
         f"Base: {options.base}, {frozen}; weights {plan.weights_path} "
         f"(sha256 {plan.weights_sha256[:12]})",
-        f"Head: LayerNorm without affine, then Linear from zero; {plan.trained_parameters:,} of "
-        f"{plan.total_parameters:,} parameters are trained, on {plan.device}",
-        f"Training: AdamW {rates}, weight decay {options.weight_decay:g} on matrices only, "
-        f"{100 * options.warmup_fraction:g} % warm-up, then cosine; batch {options.batch_size}, "
-        f"seed {options.seed}, {augmentation}",
+        f"Head: LayerNorm without affine, then Linear from zero{trained}, on {plan.device}",
+        f"{options.training_line()}, {augmentation}",
         "Kept: the epoch of the lowest validation loss",
     ]
 

@@ -17,15 +17,31 @@ from neurenix_transfer.photos.decoding import DecodedFolder
 from neurenix_transfer.photos.plan import Plan, class_counts
 
 # What the numbers of a run depend on.
-_PACKAGES = ("neurenix", "neurenix-core", "neurenix-transfer", "numpy", "pillow")
+_PACKAGES = ("neurenix", "neurenix-core", "neurenix-transfer", "numpy", "pillow", "tokenizers")
 
 
 def history_record(history: History) -> dict[str, Any]:
     """Return the history for JSON; ``best_epoch`` counts from 0."""
-    return {
+    record: dict[str, Any] = {
         **history,
         "best_epoch": history.best_epoch,
         "stopped_early": history.stopped_early,
+    }
+    if history.phases:
+        record["phases"] = history.phases
+    return record
+
+
+def result_record(history: History, evaluation: Evaluation | None) -> dict[str, Any]:
+    """Return what a run came to, for JSON."""
+    best = history.best_epoch
+    return {
+        "epochs": history.epochs,
+        "best_epoch": best,
+        "val_loss": None if best is None else history["val_loss"][best],
+        "recipe": history.recipe,
+        "reason": history.reason,
+        "validation": None if evaluation is None else evaluation.summary(),
     }
 
 
@@ -39,7 +55,6 @@ def run_record(
 ) -> dict[str, Any]:
     """Return everything that a run was made of and came to, for JSON."""
     layout = plan.layout
-    best = history.best_epoch
     return {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "options": plan.options.in_force(),
@@ -65,12 +80,7 @@ def run_record(
             "trained_parameters": plan.trained_parameters,
             "total_parameters": plan.total_parameters,
         },
-        "result": {
-            "epochs": history.epochs,
-            "best_epoch": best,
-            "val_loss": None if best is None else history["val_loss"][best],
-            "validation": None if evaluation is None else evaluation.summary(),
-        },
+        "result": result_record(history, evaluation),
     }
 
 

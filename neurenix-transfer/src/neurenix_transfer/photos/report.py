@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,9 @@ _MOST_COUNTED = 12  # classes whose counts still fit into the cells
 _DPI = 150
 
 
+DrawSamples: TypeAlias = "Callable[[Figure, Any, Report], None]"
+
+
 @dataclass(frozen=True)
 class Report:
     """What the picture shows.
@@ -41,27 +44,35 @@ class Report:
         history: The lists of `fine_tune`.
         best_epoch: The epoch that was kept, counted from 0; None if unknown.
         evaluation: The validation photos beside their predictions.
-        photos: Their pixels, (H, W, 3) bytes each.
+        photos: Their pixels, (H, W, 3) bytes each, where they are photos.
+        noun: What the samples are.
     """
 
     title: str
     history: Mapping[str, Sequence[float]]
     best_epoch: int | None
     evaluation: Evaluation
-    photos: Sequence[npt.NDArray[np.uint8]]
+    photos: Sequence[npt.NDArray[np.uint8]] = ()
+    noun: str = "photos"
 
 
-def save_report(path: Path, report: Report) -> None:
-    """Draw the picture and write it as PNG."""
-    figure = draw_report(report)
+def save_report(path: Path, report: Report, draw_samples: DrawSamples | None = None) -> None:
+    """Draw the picture and write it as PNG; see `draw_report`."""
+    figure = draw_report(report, draw_samples)
     with warnings.catch_warnings():
         # Names in a script that the font lacks show as boxes; that is no reason to fail.
         warnings.filterwarnings("ignore", message="Glyph")
         atomic_write(path, lambda file: figure.savefig(file, format="png", dpi=_DPI))
 
 
-def draw_report(report: Report) -> Figure:
-    """Draw the picture."""
+def draw_report(report: Report, draw_samples: DrawSamples | None = None) -> Figure:
+    """Draw the picture.
+
+    Args:
+        report: What it shows.
+        draw_samples: Draws the most wrong samples into the lower half, ``(figure, place, report)``;
+            by default as photos.
+    """
     pictures = require(
         "matplotlib.figure", install="pip install matplotlib", purpose="the picture of a run"
     )
@@ -74,7 +85,7 @@ def draw_report(report: Report) -> Figure:
     _draw_curves(figure.add_subplot(upper[0]), report, "loss", "Loss")
     _draw_curves(figure.add_subplot(upper[1]), report, "accuracy", "Accuracy")
     draw_confusion(figure.add_subplot(upper[2]), report.evaluation)
-    _draw_photos(figure, grid[1], report)
+    (draw_samples or _draw_photos)(figure, grid[1], report)
     return figure
 
 
@@ -95,7 +106,7 @@ def _draw_heading(figure: Figure, report: Report) -> None:
         0.055,
         0.917,
         f"Validation accuracy {_percent(evaluation.accuracy)}, {evaluation.correct} of "
-        f"{evaluation.total} photos (95 % interval {_percent(low)} to "
+        f"{evaluation.total} {report.noun} (95 % interval {_percent(low)} to "
         f"{_percent(high)}), "
         f"balanced accuracy {_percent(evaluation.balanced_accuracy)}",
         size=11.5,
@@ -225,18 +236,7 @@ def draw_confusion(axes: Axes, evaluation: Evaluation) -> None:
 
 def _draw_photos(figure: Figure, place: Any, report: Report) -> None:
     evaluation = report.evaluation
-    shown = evaluation.most_wrong(_COLUMNS * _ROWS)
-    wrong = evaluation.total - evaluation.correct
-    if shown:
-        title = f"The {len(shown)} most wrong photos of {wrong} wrong ones"
-        if wrong == len(shown):
-            title = f"The {wrong} wrong photos, the most wrong first"
-        if wrong == 1:
-            title = "The only wrong photo"
-    else:
-        certainty = evaluation.probabilities.max(axis=1)
-        shown = [int(index) for index in certainty.argsort(kind="stable")[: _COLUMNS * _ROWS]]
-        title = "No photo is wrong; these are the least certain"
+    shown, title = wrong_title(evaluation, _COLUMNS * _ROWS, "photo")
     heading = figure.add_subplot(place)
     heading.axis("off")
     panel_title(heading, title)
@@ -273,6 +273,27 @@ def _draw_photos(figure: Figure, place: Any, report: Report) -> None:
             color=FAINT,
             parse_math=False,
         )
+
+
+def wrong_title(evaluation: Evaluation, most: int, noun: str) -> tuple[list[int], str]:
+    """Return the samples to show of an evaluation, the most wrong first, and what they are.
+
+    Args:
+        evaluation: The evaluation.
+        most: How many to show.
+        noun: What a sample is, such as ``"photo"``.
+    """
+    shown = evaluation.most_wrong(most)
+    wrong = evaluation.total - evaluation.correct
+    if not shown:
+        certainty = evaluation.probabilities.max(axis=1)
+        shown = [int(index) for index in certainty.argsort(kind="stable")[:most]]
+        return shown, f"No {noun} is wrong; these are the least certain"
+    if wrong == 1:
+        return shown, f"The only wrong {noun}"
+    if wrong == len(shown):
+        return shown, f"The {wrong} wrong {noun}s, the most wrong first"
+    return shown, f"The {len(shown)} most wrong {noun}s of {wrong} wrong ones"
 
 
 def bare_axes(axes: Axes) -> None:

@@ -12,7 +12,7 @@ from neurenix import Tensor
 from neurenix.autograd import no_grad
 from neurenix.nn import Linear, Module
 from neurenix.nn.mode import evaluating
-from neurenix_transfer.cache import CacheOptions, FeatureCache
+from neurenix_transfer.cache import FeatureCache, StoredSamples
 from neurenix_transfer.checking import CheckedData
 from neurenix_transfer.recipes.heads import LinearHead, not_last
 from neurenix_transfer.recipes.job import Job, RecipeError
@@ -35,15 +35,25 @@ def head_features(
     Raises:
         RecipeError: The Linear is not what the model's output comes from.
     """
-    model, options = job.model, job.options
+    model = job.model
     check_is_last(model, head, data["train"].first)
-    asked = CacheOptions(options.get("cache", "auto"), options.get("cache_bytes"))
     with evaluating(model), no_grad(), _passing(head.linear):
-        cache = FeatureCache(model, asked, job.say)
+        cache = FeatureCache(model, job.cache, job.say)
         cache.prepare({part: (each.source, each.first) for part, each in data.items()}, job.seed)
         found = {part: _read(cache, part) for part in data}
         cache.conclude()
     return found
+
+
+def checked_data(job: Job, head: LinearHead) -> dict[str, CheckedData]:
+    """Check the data of a job; samples whose features are on disk are not read for it.
+
+    Raises:
+        DataError: They do not fit together.
+    """
+    with _passing(head.linear):
+        train, val = job.checked(StoredSamples(job.model, job.cache, job.seed))
+    return {"train": train} if val is None else {"train": train, "val": val}
 
 
 def check_is_last(model: Module, head: LinearHead, first: Inputs) -> None:
@@ -84,9 +94,17 @@ def _read(cache: FeatureCache, part: str) -> tuple[Array, Array]:
 
 @contextmanager
 def _passing(linear: Linear) -> Iterator[None]:
-    """Let a Linear give what it takes, for a block: the model's output is then its features."""
+    """Let a Linear give what it takes, for a block: the model's output is then its features.
+
+    It counts as frozen meanwhile, so that layers beside it, such as Dropout, rest.
+    """
+    flags = [(param, param.requires_grad) for param in linear.parameters()]
     linear.forward = lambda x: x  # type: ignore[method-assign]
+    for param, _ in flags:
+        param.requires_grad = False
     try:
         yield
     finally:
         del linear.forward
+        for param, flag in flags:
+            param.requires_grad = flag

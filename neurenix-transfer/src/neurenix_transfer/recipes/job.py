@@ -8,6 +8,7 @@ from typing import Any
 
 from neurenix.errors import NeurenixError
 from neurenix.nn import Module
+from neurenix_transfer.cache import CacheOptions, StoredSamples
 from neurenix_transfer.checking import CheckedData, DataError, check_data, check_same_shape
 from neurenix_transfer.layer_names import LayerNames
 from neurenix_transfer.progress import Progress
@@ -75,17 +76,27 @@ class Job:
         """Print a line, unless nothing is to be printed."""
         Progress(self.verbose, self.epochs).say(line)
 
-    def checked(self) -> tuple[CheckedData, CheckedData | None]:
+    @property
+    def cache(self) -> CacheOptions:
+        """What is asked of the feature cache, where no input is blended."""
+        return CacheOptions(self.options.get("cache", "auto"), self.options.get("cache_bytes"))
+
+    def checked(
+        self, stored: StoredSamples | None = None
+    ) -> tuple[CheckedData, CheckedData | None]:
         """Return the training and the validation data, checked, in their own order.
+
+        Args:
+            stored: Tells which samples need not be read, for their features are on disk.
 
         Raises:
             DataError: They do not fit together.
         """
         size, seed = self.batch_size, self.seed
-        train = check_data(self.train_data, self.train_labels, "train", size, False, seed)
+        train = check_data(self.train_data, self.train_labels, "train", size, False, seed, stored)
         if self.val_data is None:
             return train, None
-        val = check_data(self.val_data, self.val_labels, "val", size, False, seed)
+        val = check_data(self.val_data, self.val_labels, "val", size, False, seed, stored)
         check_same_shape(train, val)
         return train, val
 

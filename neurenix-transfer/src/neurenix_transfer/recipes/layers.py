@@ -164,5 +164,5 @@ def _chosen(
     trainable = {id(param) for param in base.values() if param.requires_grad}
     if trainable and (isinstance(model, TransferModel) or len(trainable) < len(own)):
         return trainable
-    count = -(-len(groups) // _SHARE)
+    count = max(1, round(len(groups) / _SHARE))
     return {id(param) for _, params in groups[len(groups) - count :] for param in params}

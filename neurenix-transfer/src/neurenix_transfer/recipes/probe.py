@@ -17,7 +17,7 @@ from neurenix_transfer.linear_probe import LinearProbe, fit_linear_probe
 from neurenix_transfer.losses import Loss, align, find_loss
 from neurenix_transfer.metrics import Metric, choose_metrics
 from neurenix_transfer.probing import probe
-from neurenix_transfer.recipes.head_features import head_features
+from neurenix_transfer.recipes.head_features import checked_data, head_features
 from neurenix_transfer.recipes.heads import LinearHead, linear_head, not_last
 from neurenix_transfer.recipes.job import Job, RecipeError
 from neurenix_transfer.sources import Array, placed
@@ -97,7 +97,8 @@ def read_probe_data(job: Job) -> ProbeData:
     started = time.perf_counter()
     model = job.model
     head = linear_head(model)
-    train, val = job.checked()
+    checked = checked_data(job, head)
+    train, val = checked["train"], checked.get("val")
     found = probe(model, placed(model, train.first))
     if found.terminal is not None:
         raise not_last(head, model)
@@ -111,9 +112,7 @@ def read_probe_data(job: Job) -> ProbeData:
     if val is not None:
         check_labels(task, val.labels, found.output_shape, "val_labels")
     metrics = choose_metrics(job.options.get("metrics", ()), task, found.output_shape, None)
-    features = head_features(
-        job, head, {"train": train} if val is None else {"train": train, "val": val}
-    )
+    features = head_features(job, head, checked)
     seconds = time.perf_counter() - started
     return ProbeData(head, task, loss, features["train"], features.get("val"), metrics, seconds)
 

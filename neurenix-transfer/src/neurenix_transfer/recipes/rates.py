@@ -22,14 +22,16 @@ WEIGHT_DECAY = 0.01
 WARMUP_FRACTION = 0.1
 
 
-def adamw(groups: Sequence[tuple[Sequence[Parameter], float]]) -> AdamW:
+def adamw(
+    groups: Sequence[tuple[Sequence[Parameter], float]], weight_decay: float = WEIGHT_DECAY
+) -> AdamW:
     """Return AdamW over groups of parameters with a rate each; only matrices are decayed.
 
     On a bias, or the scale of a norm, decay would pull towards values that mean nothing.
     """
     split: list[dict[str, Any]] = []
     for params, lr in groups:
-        for matrices, decay in ((True, WEIGHT_DECAY), (False, 0.0)):
+        for matrices, decay in ((True, weight_decay), (False, 0.0)):
             chosen = [param for param in params if (param.ndim > 1) == matrices]
             if chosen:
                 split.append({"params": chosen, "lr": lr, "weight_decay": decay})

@@ -1,0 +1,8 @@
+"""What runs from the command line have in common, whatever they train on.
+
+| File | Holds |
+|---|---|
+| `options` | the options that every run has |
+| `training` | the training itself: a recipe or the usual one; Ctrl-C; a loss that is no number |
+| `optimizer` | the optimizer and the schedule of a run without a recipe |
+"""

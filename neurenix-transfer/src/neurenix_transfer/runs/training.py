@@ -1,0 +1,111 @@
+"""The training of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurenix.errors import NeurenixError
+from neurenix_transfer.fine_tune import fine_tune
+from neurenix_transfer.history import History
+from neurenix_transfer.photos.console import Console
+from neurenix_transfer.recipes import adapt
+from neurenix_transfer.runs.optimizer import make_optimizer, make_schedule
+from neurenix_transfer.runs.options import HEAD_LR, RunOptions
+from neurenix_transfer.transfer_model import TransferModel
+
+EVERY_LAYER = "all"
+"""The name that ``--unfreeze`` takes for the whole base."""
+
+
+class DivergedError(NeurenixError, ArithmeticError):
+    """A training whose loss ceased to be a number."""
+
+
+def train_run(
+    model: TransferModel, options: RunOptions, train: Any, val: Any, console: Console
+) -> tuple[History, bool]:
+    """Train as the options say, and keep the weights of the lowest validation loss.
+
+    Args:
+        model: The model; what of its base is trained without a recipe is unfrozen already.
+        options: How to train.
+        train: A Dataset to train on.
+        val: A Dataset to validate on.
+        console: Where lines go.
+
+    Returns:
+        The history, and whether Ctrl-C ended the training.
+
+    Raises:
+        DivergedError: No epoch had a validation loss that is a number.
+        KeyboardInterrupt: Ctrl-C before the first epoch had ended.
+    """
+    interrupted = False
+    try:
+        history = _train(model, options, train, val, 0 if console.quiet else 1)
+    except KeyboardInterrupt as interrupt:
+        history = getattr(interrupt, "history", None) or History()
+        interrupted = True
+        if not history.epochs:
+            raise KeyboardInterrupt(
+                "No epoch had ended, so that nothing was written."
+            ) from interrupt
+        console.line(f"Stopped by Ctrl-C after {history.epochs} of {options.epochs} epochs")
+    if history.best_epoch is None:
+        raise DivergedError(
+            "the validation loss was never a number, so that no weights are worth keeping: lower "
+            f"--lr ({options.lr:g})" + (" and --base-lr" if options.unfreeze else "")
+        )
+    return history, interrupted
+
+
+def unfreeze_for(model: TransferModel, options: RunOptions) -> None:
+    """Unfreeze the layers of the base that the options name."""
+    if options.unfreeze:
+        everything = EVERY_LAYER in options.unfreeze
+        model.unfreeze_layers(None if everything else list(options.unfreeze))
+
+
+def kept_line(history: History) -> str | None:
+    """Say which epoch's weights a run keeps, and why; None where there are none."""
+    best = history.best_epoch
+    if best is None:
+        return None
+    phase = f" ({history.phases[best]})" if history.phases else ""
+    return (
+        f"Kept epoch {best + 1} of {history.epochs}{phase}, of the lowest validation loss "
+        f"({history['val_loss'][best]:.4f})"
+    )
+
+
+def _train(
+    model: TransferModel, options: RunOptions, train: Any, val: Any, verbose: int
+) -> History:
+    if options.recipe is not None:
+        return adapt(
+            model,
+            train,
+            val_data=val,
+            recipe=options.recipe,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            lr=None if options.lr == HEAD_LR else options.lr,
+            base_lr=options.base_lr,
+            seed=options.seed,
+            restore_best=True,
+            cache=options.cache,
+            verbose=verbose,
+        )
+    return fine_tune(
+        model,
+        make_optimizer(model, options),
+        train,
+        val_data=val,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        restore_best=True,
+        scheduler=make_schedule(options),
+        cache=options.cache,
+        verbose=verbose,
+    )

@@ -1,0 +1,174 @@
+"""What ``neurenix predict`` and ``neurenix evaluate`` do with texts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurenix.data.text import TextFileError, read_texts
+from neurenix.io import atomic_write
+from neurenix_transfer.insight.evaluation import Evaluation
+from neurenix_transfer.photos.console import Console
+from neurenix_transfer.photos.evaluation import evaluation_lines
+from neurenix_transfer.runs.options import OptionError
+from neurenix_transfer.texts.layout import read_labelled
+from neurenix_transfer.texts.predictor import TextPrediction, TextPredictor, load_text_predictor
+
+_LONGEST = 60  # characters of a text in the table that is printed
+_LISTS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".txt")
+
+
+def predict_texts(
+    folder: Path,
+    texts: Sequence[str],
+    *,
+    text_column: str | None = None,
+    top: int = 1,
+    as_json: bool = False,
+    csv_file: Path | None = None,
+    device: str | None = None,
+) -> list[TextPrediction]:
+    """Classify texts, and print the answers to standard output.
+
+    Args:
+        folder: The folder of a run.
+        texts: Texts, and files of texts: csv, tsv, jsonl, or txt with a text a line.
+        text_column: The column of a file that holds the texts.
+        top: How many classes to name for each text.
+        as_json: Print a list of objects with ``text``, ``class``, ``probability`` and ``top``.
+        csv_file: Write a table too.
+        device: Where to compute.
+
+    Raises:
+        NoModelError: The folder holds no model.
+        TextFileError: A file cannot be read.
+    """
+    if top < 1:
+        raise OptionError(f"--top must be at least 1, not {top}")
+    console = Console(stream=sys.stderr)
+    predictor = load_text_predictor(folder, device)
+    top = min(top, len(predictor.classes))
+    items = [text for each in texts for text in _texts_of(each, text_column, console)]
+    predictions = [
+        TextPrediction(predictor.classes, row, text=text)
+        for text, row in zip(items, _rows(predictor, items, console), strict=True)
+    ]
+    if as_json:
+        print(json.dumps([_as_json(each, top) for each in predictions], indent=2))  # noqa: T201
+    else:
+        width = min(_LONGEST, max(len(_line(each.text)) for each in predictions))
+        for each in predictions:
+            answers = "  ".join(f"{name} {share:.4f}" for name, share in each.top(top))
+            print(f"{_line(each.text):<{width}}  {answers}")  # noqa: T201
+    if csv_file is not None:
+        atomic_write(csv_file, _as_csv(predictions, top))
+        console.line(f"Wrote {csv_file}")
+    return predictions
+
+
+def evaluate_texts(
+    folder: Path,
+    texts: Path,
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    as_json: bool = False,
+    device: str | None = None,
+) -> Evaluation:
+    """Measure a model on texts whose classes are known, and print the figures.
+
+    Raises:
+        NoModelError: The folder holds no model.
+        TextFileError: The file cannot be read, or has a class that the model does not know.
+    """
+    console = Console(stream=sys.stderr)
+    predictor = load_text_predictor(folder, device)
+    source, said = read_labelled(texts, text_column, label_column)
+    for warning in said:
+        console.warn(warning)
+    numbers = {name: number for number, name in enumerate(predictor.classes)}
+    unknown = sorted({label for label in source.labels or [] if label not in numbers})
+    if unknown:
+        raise TextFileError(
+            f"{texts} has labels that the model does not know: {', '.join(unknown[:5])}; it knows "
+            f"{', '.join(predictor.classes)}"
+        )
+    evaluation = Evaluation(
+        predictor.classes,
+        np.array([numbers[label] for label in source.labels or []], np.int64),
+        np.stack(_rows(predictor, source.texts, console)),
+    )
+    if as_json:
+        print(json.dumps(evaluation.summary(), indent=2))  # noqa: T201
+    else:
+        print("\n".join(evaluation_lines(evaluation, noun="texts")))  # noqa: T201
+    return evaluation
+
+
+def _texts_of(item: str, text_column: str | None, console: Console) -> list[str]:
+    """Return the texts of a file, or the item itself where it names none."""
+    path = Path(item)
+    if path.suffix.lower() not in _LISTS:
+        return [item]
+    if not path.is_file():
+        if " " in item.strip():
+            return [item]  # a message that happens to end so
+        raise TextFileError(f"there is no file {item}; a message of its own needs no such ending")
+    if path.suffix.lower() == ".txt":
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        found = [line for line in lines if line.strip()]
+        if not found:
+            raise TextFileError(f"{path} is empty; expected a text a line")
+        return found
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        texts = read_texts(path, text_column=text_column, labelled=None)
+    for warning in caught:
+        console.warn(str(warning.message))
+    return texts.texts
+
+
+def _rows(predictor: TextPredictor, texts: Sequence[str], console: Console) -> list[Any]:
+    rows = []
+    with console.progress("Predicting", len(texts)) as step:
+        for row in predictor.probabilities(texts):
+            rows.append(row)
+            step()
+    return rows
+
+
+def _line(text: str) -> str:
+    """Return a text as one short line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+
+
+def _as_json(prediction: TextPrediction, top: int) -> dict[str, Any]:
+    return {
+        "text": prediction.text,
+        "class": prediction.label,
+        "probability": prediction.probability,
+        "top": [{"class": name, "probability": share} for name, share in prediction.top(top)],
+    }
+
+
+def _as_csv(predictions: Sequence[TextPrediction], top: int) -> str:
+    """Lay out a table: a row a text, and after the first answer a pair of columns for each."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
+    writer.writerow(
+        ["text", *(f"{name}{rank}" for rank in ranks for name in ("class", "probability"))]
+    )
+    for prediction in predictions:
+        answers = prediction.top(top)
+        writer.writerow([prediction.text, *(value for answer in answers for value in answer)])
+    return text.getvalue()
