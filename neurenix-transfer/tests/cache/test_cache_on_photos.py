@@ -51,13 +51,12 @@ def test_epochs_after_the_first_are_fifty_times_faster_and_the_saving_is_as_prin
     out = capsys.readouterr().out
     minutes, seconds = re.search(r"which saved (?:(\d+) min )?(\d+(?:\.\d)?) s", out).groups()
     printed = 60 * int(minutes or 0) + float(seconds)
-    off = train(*setting(photos=(60, 37)), "off", epochs=2, batch_size=32)
-    times, uncached = on.history["epoch_time"], off.history["epoch_time"]
+    times = on.history["epoch_time"]
     assert times[0] >= 50 * median(times[1:])
-    assert median(uncached) >= 50 * median(times[1:])
-    measured = 9 * sum(uncached) / 2 - sum(times[1:])
-    # Other work on the machine makes seconds longer and shorter from epoch to epoch.
-    assert printed == pytest.approx(measured, rel=0.5)
+    # Measured in the same run: with other work on the machine, another run's seconds are others.
+    assert printed == pytest.approx(9 * times[0] - sum(times[1:]), rel=0.1)
+    off = train(*setting(photos=(60, 37)), "off", epochs=2, batch_size=32)
+    assert min(off.history["epoch_time"]) >= 50 * median(times[1:])
 
 
 def test_with_layer4_unfrozen_the_cut_lies_after_layer3_and_epochs_cost_less_than_half(
