@@ -23,6 +23,7 @@ from neurenix_transfer.photos.run_folder import MODEL_FILE
 
 if TYPE_CHECKING:
     from neurenix.backends import DeviceLike
+    from neurenix_transfer.texts.predictor import TextPredictor
 
 PhotoLike: TypeAlias = "str | PathLike[str] | npt.NDArray[np.uint8]"
 
@@ -208,8 +209,8 @@ class Predictor:
         return f"Predictor(classes={list(self.classes)}, device={str(self.device)!r})"
 
 
-def load(path: str | PathLike[str], device: DeviceLike | None = None) -> Predictor:
-    """Load a fine-tuned model.
+def load(path: str | PathLike[str], device: DeviceLike | None = None) -> Predictor | TextPredictor:
+    """Load a fine-tuned model, of photos or of texts.
 
     Args:
         path: The folder that ``neurenix fine-tune`` wrote, or its ``model.safetensors``.
@@ -223,6 +224,21 @@ def load(path: str | PathLike[str], device: DeviceLike | None = None) -> Predict
         >>> predictor = neurenix.load("ants-or-bees")  # doctest: +SKIP
         >>> predictor.predict("garden.jpg")  # doctest: +SKIP
         [Prediction('bees', probability=0.9731, path='garden.jpg')]
+    """
+    from neurenix_transfer.texts.model_file import is_text_model
+    from neurenix_transfer.texts.predictor import load_text_predictor
+
+    if is_text_model(path):
+        return load_text_predictor(path, device)
+    return load_photo_predictor(path, device)
+
+
+def load_photo_predictor(path: str | PathLike[str], device: DeviceLike | None = None) -> Predictor:
+    """Load a fine-tuned model of photos.
+
+    Raises:
+        NoModelError: There is no such folder, or it holds no model of photos.
+        WeightsFileError: The model's file is damaged.
     """
     return Predictor(load_classifier(path), device)
 

@@ -63,14 +63,13 @@ def predict(
     --min-confidence the field "unsure" says which are not.
     """
     from neurenix_transfer.photos.answers import predict_photos
+    from neurenix_transfer.runs.options import OptionError
     from neurenix_transfer.texts.answers import predict_texts
     from neurenix_transfer.texts.model_file import is_text_model
 
     if is_text_model(folder):
-        if explain is not None or min_confidence is not None:
-            raise typer.BadParameter(
-                "--explain and --min-confidence are for models of photos, and this one is of texts"
-            )
+        if explain is not None:
+            raise OptionError("--explain is for models of photos, and this one is of texts")
         predict_texts(
             folder,
             items,
@@ -78,6 +77,7 @@ def predict(
             top=top,
             as_json=as_json,
             csv_file=csv,
+            min_confidence=min_confidence,
             device=device,
         )
         return

@@ -19,7 +19,12 @@ from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.explaining import explain_photos
 from neurenix_transfer.photos.layout import photos_to_evaluate
 from neurenix_transfer.photos.rows import Rows
-from neurenix_transfer.predictor import Prediction, Predictor, check_confidence, load
+from neurenix_transfer.predictor import (
+    Prediction,
+    Predictor,
+    check_confidence,
+    load_photo_predictor,
+)
 from neurenix_transfer.runs.options import OptionError
 
 
@@ -59,7 +64,7 @@ def predict_photos(
     if min_confidence is not None:
         check_confidence(min_confidence)
     console = Console(stream=sys.stderr)
-    predictor = load(folder, device)
+    predictor = load_photo_predictor(folder, device)
     top = min(top, len(predictor.classes))
     paths = _find(photos, console)
     predictions = _predict(predictor, paths, console, min_confidence or 0.0)
@@ -90,7 +95,7 @@ def evaluate_photos(
         PhotoFolderError: The photos are not as expected.
     """
     console = Console(stream=sys.stderr)
-    predictor = load(folder, device)
+    predictor = load_photo_predictor(folder, device)
     found = photos_to_evaluate(photos, predictor.classes)
     if found.root != photos:
         console.line(f"Evaluating on {found.root}")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,12 +16,24 @@ from neurenix.io import atomic_write
 from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.console import Console
 from neurenix_transfer.photos.evaluation import evaluation_lines
+from neurenix_transfer.photos.rows import Rows
+from neurenix_transfer.predictor import check_confidence
 from neurenix_transfer.runs.options import OptionError
 from neurenix_transfer.texts.layout import read_labelled
 from neurenix_transfer.texts.predictor import TextPrediction, TextPredictor, load_text_predictor
 
 _LONGEST = 60  # characters of a text in the table that is printed
 _LISTS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".txt")
+
+
+class TextRows(Rows):
+    """How predictions of texts are written."""
+
+    noun: ClassVar[str] = "text"
+
+    def item(self, prediction: Any) -> str:
+        """Return the text."""
+        return str(prediction.text)
 
 
 def predict_texts(
@@ -34,6 +44,7 @@ def predict_texts(
     top: int = 1,
     as_json: bool = False,
     csv_file: Path | None = None,
+    min_confidence: float | None = None,
     device: str | None = None,
 ) -> list[TextPrediction]:
     """Classify texts, and print the answers to standard output.
@@ -45,6 +56,7 @@ def predict_texts(
         top: How many classes to name for each text.
         as_json: Print a list of objects with ``text``, ``class``, ``probability`` and ``top``.
         csv_file: Write a table too.
+        min_confidence: The probability below which the answer is "unsure".
         device: Where to compute.
 
     Raises:
@@ -53,24 +65,30 @@ def predict_texts(
     """
     if top < 1:
         raise OptionError(f"--top must be at least 1, not {top}")
+    if min_confidence is not None:
+        check_confidence(min_confidence)
     console = Console(stream=sys.stderr)
     predictor = load_text_predictor(folder, device)
     top = min(top, len(predictor.classes))
     items = [text for each in texts for text in _texts_of(each, text_column, console)]
+    least = min_confidence or 0.0
     predictions = [
-        TextPrediction(predictor.classes, row, text=text)
+        TextPrediction(predictor.classes, row, min_confidence=least, text=text)
         for text, row in zip(items, _rows(predictor, items, console), strict=True)
     ]
+    rows = TextRows(top, min_confidence is not None)
     if as_json:
-        print(json.dumps([_as_json(each, top) for each in predictions], indent=2))  # noqa: T201
+        print(json.dumps([rows.as_json(each) for each in predictions], indent=2))  # noqa: T201
     else:
         width = min(_LONGEST, max(len(_line(each.text)) for each in predictions))
         for each in predictions:
-            answers = "  ".join(f"{name} {share:.4f}" for name, share in each.top(top))
-            print(f"{_line(each.text):<{width}}  {answers}")  # noqa: T201
+            print(f"{_line(each.text):<{width}}  {rows.line(each)}")  # noqa: T201
     if csv_file is not None:
-        atomic_write(csv_file, _as_csv(predictions, top))
+        atomic_write(csv_file, rows.as_csv(predictions))
         console.line(f"Wrote {csv_file}")
+    unsure = sum(each.is_unsure for each in predictions)
+    if unsure:
+        console.line(f"Unsure of {unsure} of {len(predictions)} texts")
     return predictions
 
 
@@ -149,26 +167,3 @@ def _line(text: str) -> str:
     """Return a text as one short line."""
     line = " ".join(text.split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
-
-
-def _as_json(prediction: TextPrediction, top: int) -> dict[str, Any]:
-    return {
-        "text": prediction.text,
-        "class": prediction.label,
-        "probability": prediction.probability,
-        "top": [{"class": name, "probability": share} for name, share in prediction.top(top)],
-    }
-
-
-def _as_csv(predictions: Sequence[TextPrediction], top: int) -> str:
-    """Lay out a table: a row a text, and after the first answer a pair of columns for each."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    ranks = ["", *(f"_{rank}" for rank in range(2, top + 1))]
-    writer.writerow(
-        ["text", *(f"{name}{rank}" for rank in ranks for name in ("class", "probability"))]
-    )
-    for prediction in predictions:
-        answers = prediction.top(top)
-        writer.writerow([prediction.text, *(value for answer in answers for value in answer)])
-    return text.getvalue()

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import neurenix
-from neurenix_transfer.predictor import Prediction
+from neurenix_transfer.predictor import Prediction, check_confidence
 from neurenix_transfer.texts.model_file import TextClassifier, load_text_classifier
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class TextPrediction(Prediction):
     text: str = ""
 
     def __repr__(self) -> str:
-        return f"TextPrediction({self.label!r}, probability={self.probability:.4f})"
+        unsure = ", unsure" if self.is_unsure else ""
+        return f"TextPrediction({self.label!r}, probability={self.probability:.4f}{unsure})"
 
 
 class TextPredictor:
@@ -56,11 +57,14 @@ class TextPredictor:
         self.model.to(self.device)
         self.model.eval()
 
-    def predict(self, texts: str | Sequence[str]) -> list[TextPrediction]:
+    def predict(
+        self, texts: str | Sequence[str], *, min_confidence: float = 0.0
+    ) -> list[TextPrediction]:
         """Classify texts.
 
         Args:
             texts: A text, or several.
+            min_confidence: The probability below which a prediction ``is_unsure``.
 
         Returns:
             One prediction a text, in order.
@@ -68,9 +72,10 @@ class TextPredictor:
         Raises:
             TypeError: One is no text.
         """
+        check_confidence(min_confidence)
         items = [texts] if isinstance(texts, str) else list(texts)
         return [
-            TextPrediction(self.classes, row, text=text)
+            TextPrediction(self.classes, row, min_confidence=min_confidence, text=text)
             for text, row in zip(items, self.probabilities(items), strict=True)
         ]
 
