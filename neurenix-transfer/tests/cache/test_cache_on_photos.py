@@ -53,8 +53,9 @@ def test_epochs_after_the_first_are_fifty_times_faster_and_the_saving_is_as_prin
     printed = 60 * int(minutes or 0) + float(seconds)
     times = on.history["epoch_time"]
     assert times[0] >= 50 * median(times[1:])
-    # Measured in the same run: with other work on the machine, another run's seconds are others.
-    assert printed == pytest.approx(9 * times[0] - sum(times[1:]), rel=0.1)
+    # In the same run, as other work on the machine changes what a second is worth. The first
+    # epoch also has what is done once: graphs for the sizes of batches, and first allocations.
+    assert printed == pytest.approx(9 * times[0] - sum(times[1:]), rel=0.25)
     off = train(*setting(photos=(60, 37)), "off", epochs=2, batch_size=32)
     assert min(off.history["epoch_time"]) >= 50 * median(times[1:])
 

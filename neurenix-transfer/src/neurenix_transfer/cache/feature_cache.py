@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neurenix import Tensor
 from neurenix.nn import Module
+from neurenix.nn.mode import evaluating
 from neurenix_transfer.cache.batches import Staged, eager, eager_batches, joined_labels, rows_of
 from neurenix_transfer.cache.describing import describe_split, describe_store
 from neurenix_transfer.cache.disk import Say
@@ -120,6 +121,9 @@ class FeatureCache:
         self.begin("train")
         if train.split is None:
             return
+        if "val" in self._parts:  # now, so that no epoch's time has it
+            with evaluating(self.model):
+                self.begin("val")
         if any(part.policy.kept for part in self._parts.values()):
             self._store = FeatureStore(self.options.mode, self.options.budget_bytes, self._say)
             self._open(train)
