@@ -15,6 +15,7 @@ import typer.core
 
 from neurenix.cli.devices import devices
 from neurenix.cli.doctor import doctor
+from neurenix.cli.new_backend import new_backend
 from neurenix.cli.plugins import CommandEntry, command_entries
 from neurenix.cli.version import print_version
 from neurenix.errors import NeurenixError
@@ -131,3 +132,4 @@ def neurenix(
 
 app.command("devices")(devices)
 app.command("doctor")(doctor)
+app.command("new-backend")(new_backend)
