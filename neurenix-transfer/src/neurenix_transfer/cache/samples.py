@@ -164,16 +164,19 @@ def _content_key(dataset: Any, described: str | None) -> ContentKey | None:
 def _data_key(data: Any, described: str | None) -> ContentKey | None:
     if described is None:
         return None
-    return lambda sample: content_of((described, data[sample]))
+    name = content_of(described)  # once: a tokenizer's description takes a megabyte
+    return lambda sample: content_of((name, data[sample]))
 
 
 def _file_key(paths: Any, described: str | None) -> ContentKey | None:
     if described is None:
         return None
 
+    name = content_of(described)
+
     def key(sample: int) -> str:
         with open(paths[sample], "rb") as file:
-            return content_of((described, hashlib.file_digest(file, "sha256").hexdigest()))
+            return content_of((name, hashlib.file_digest(file, "sha256").hexdigest()))
 
     return key
 
