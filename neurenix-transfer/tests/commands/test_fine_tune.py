@@ -22,7 +22,7 @@ def read_json(path: Path) -> dict:
 
 def test_writes_the_model_the_history_the_record_and_the_picture(run: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == [
-        "history.json", "model.safetensors", "report.png", "run.json",
+        "README.md", "history.json", "model.safetensors", "report.html", "report.png", "run.json",
     ]  # fmt: skip
     with Image.open(run / "report.png") as picture:
         assert picture.format == "PNG"

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import neurenix_transfer.photos.job as job
+import neurenix_transfer.photos.outcome as outcome
 import neurenix_transfer.runs.training as training
 from neurenix import models, nn
 from neurenix.io import save_safetensors

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neurenix.data import Dataset
 from neurenix.data.photo_files import photo_digest
 from neurenix.data.photos import PhotoError
 from neurenix.errors import require
 from neurenix_transfer.history import History
 from neurenix_transfer.insight.evaluation import Evaluation
+from neurenix_transfer.insight.temperature import Calibration
 from neurenix_transfer.photos.console import Console, Stopwatch, duration
 from neurenix_transfer.photos.decoding import (
     MEMORY_BUDGET_BYTES,
@@ -27,21 +26,19 @@ from neurenix_transfer.photos.estimate import SAMPLE, measure_pace
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.model_file import save_classifier
 from neurenix_transfer.photos.options import FineTuneOptions
+from neurenix_transfer.photos.outcome import measure, write_up
 from neurenix_transfer.photos.plan import Plan, make_plan, plan_lines
 from neurenix_transfer.photos.preprocessing import augmented_preprocessing, split_preprocessing
 from neurenix_transfer.photos.record import history_record, run_record, write_json
-from neurenix_transfer.photos.report import Report, save_report
 from neurenix_transfer.photos.run_folder import (
     HISTORY_FILE,
     MODEL_FILE,
-    REPORT_FILE,
     RUN_FILE,
     RUN_FILES,
     OutputExistsError,
     check_output,
     staged_run,
 )
-from neurenix_transfer.predictor import Predictor
 from neurenix_transfer.runs.options import OptionError
 from neurenix_transfer.runs.training import kept_line, train_run
 
@@ -111,20 +108,34 @@ def fine_tune_photos(options: FineTuneOptions, console: Console | None = None) -
     plan = _introduce(options, console)
     with staged_run(options.out_folder, options.overwrite) as stage:
         train, val = _decode(plan, console)
+        decoded = watch.seconds
         history, interrupted = _train(plan, train, val, console)
-        save_classifier(stage / MODEL_FILE, plan.classifier)
-        write_json(stage / HISTORY_FILE, history_record(history))
-        evaluation = None
+        trained = watch.seconds
+        outcome, classifier = None, plan.classifier
         try:
-            evaluation = _evaluate(plan, val, console)
-            _save_report(stage / REPORT_FILE, plan, history, evaluation, val)
+            outcome = measure(classifier, plan.device, val.photos, val.labels, console)
+            classifier = outcome.classifier
         except KeyboardInterrupt:
             interrupted = True  # the weights are safe; a second Ctrl-C asks not to wait for more
+        evaluation = None if outcome is None else outcome.evaluation
+        save_classifier(stage / MODEL_FILE, classifier)
+        write_json(stage / HISTORY_FILE, history_record(history))
         record = run_record(plan, history, evaluation, train, val, photo_digest(stage / MODEL_FILE))
+        record["weights"]["licence"] = classifier.licence or None
+        record["result"]["calibration"] = outcome and outcome.calibration.record()
+        record["timings"] = {
+            "decoding": round(decoded, 3),
+            "training": round(trained - decoded, 3),
+            "evaluation": round(watch.seconds - trained, 3),
+        }
+        try:
+            write_up(stage, record, history, outcome)
+        except KeyboardInterrupt:
+            interrupted = True
         record |= {"interrupted": interrupted, "seconds": round(watch.seconds, 1)}
         write_json(stage / RUN_FILE, record)
     result = RunResult(options.out_folder, history, evaluation, interrupted)
-    _conclude(result, train, console)
+    _conclude(result, train, None if outcome is None else outcome.calibration, console)
     return result
 
 
@@ -184,32 +195,9 @@ def _estimate(
     return pace.line(reading + seconds, options.epochs)
 
 
-def _evaluate(plan: Plan, val: DecodedFolder, console: Console) -> Evaluation:
-    """Predict the validation photos as `neurenix predict` will: by the same code."""
-    predictor = Predictor(plan.classifier, plan.device)
-    rows = []
-    with console.progress("Evaluating", len(val.photos)) as step:
-        for row in predictor.probabilities(val.photos):
-            rows.append(row)
-            step()
-    return Evaluation(
-        plan.classifier.classes,
-        np.array(val.labels, np.int64),
-        np.stack(rows),
-        tuple(val.photos.paths),
-    )
-
-
-def _save_report(
-    path: Path, plan: Plan, history: History, evaluation: Evaluation, val: DecodedFolder
+def _conclude(
+    result: RunResult, train: DecodedFolder, calibration: Calibration | None, console: Console
 ) -> None:
-    classes = plan.classifier.classes
-    names = ", ".join(classes) if len(classes) <= 4 else f"{len(classes)} classes"
-    title = f"{plan.classifier.base} fine-tuned on {plan.layout.root.resolve().name} ({names})"
-    save_report(path, Report(title, history, history.best_epoch, evaluation, val.photos))
-
-
-def _conclude(result: RunResult, train: DecodedFolder, console: Console) -> None:
     history, folder = result.history, result.folder
     kept = kept_line(history)
     if kept is not None:
@@ -217,6 +205,8 @@ def _conclude(result: RunResult, train: DecodedFolder, console: Console) -> None
     if result.evaluation is not None:
         for line in evaluation_lines(result.evaluation, train.labels):
             console.line(line)
+    if calibration is not None:
+        console.line(calibration.line())
     present = [name for name in RUN_FILES if (folder / name).exists()]
     console.line(f"Wrote {folder}: {', '.join(reversed(present))}")
     console.line(f"Next: neurenix predict {folder} PHOTO-OR-FOLDER")

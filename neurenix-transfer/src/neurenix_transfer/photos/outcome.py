@@ -14,7 +14,7 @@ from neurenix.io import atomic_write
 from neurenix_transfer.history import History
 from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.insight.gallery import gallery_items, worst
-from neurenix_transfer.insight.grad_cam import GradCamError, grad_cam
+from neurenix_transfer.insight.grad_cam import GradCamError, explain
 from neurenix_transfer.insight.model_card import model_card
 from neurenix_transfer.insight.page import Page, save_page
 from neurenix_transfer.insight.temperature import Calibration, fit_temperature, softmax
@@ -107,12 +107,13 @@ def make_page(title: str, record: Mapping[str, Any], history: History, outcome: 
 
     def pictures(number: int) -> tuple[Pixels, Pixels | None]:
         pixels = outcome.photos[number]
-        seen = outcome.predictor.resized(pixels) if pixels.ndim == 3 else pixels
         predicted = int(outcome.evaluation.predicted[number])
+        batch = outcome.predictor.to_tensor(pixels).unsqueeze(0)
         try:
-            return seen, grad_cam(outcome.predictor, seen, predicted).overlay()
+            heat_map = explain(outcome.predictor.model, batch, pixels, predicted)
         except GradCamError:
-            return seen, None  # a base without feature maps, such as a transformer
+            return pixels, None  # a base without feature maps, such as a transformer
+        return pixels, heat_map.overlay()
 
     counts = record["photos"]
     return Page(
