@@ -11,7 +11,7 @@ import pytest
 import neurenix
 from neurenix import Tensor, nn
 from neurenix.errors import ShapeError
-from neurenix.models import resnet18
+from neurenix.models import bert, resnet18
 from neurenix.optim import SGD
 from neurenix.transfer import TransferModel, UnknownLayerError, fine_tune
 from neurenix.transfer.utils import get_layer_outputs, get_model_feature_extractor
@@ -239,3 +239,12 @@ def test_wrong_arguments_are_errors(convnet):
         get_model_feature_extractor(convnet, "layr1")
     with pytest.raises(ValueError, match="pool"):
         get_model_feature_extractor(convnet, "layer1", pool="max")
+
+
+def test_tokens_that_fill_a_text_up_are_left_out_of_the_pooled_features(text_encoder):
+    base = bert(text_encoder)
+    extractor = get_model_feature_extractor(base.eval(), "encoder")
+    ids = neurenix.Tensor([[1, 5, 6, 2]])
+    padded = neurenix.Tensor([[1, 5, 6, 2, base.pad_token_id, base.pad_token_id]])
+    with neurenix.no_grad():
+        np.testing.assert_allclose(extractor(padded).numpy(), extractor(ids).numpy(), atol=1e-5)

@@ -7,11 +7,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from neurenix import Tensor
 from neurenix.errors import NeurenixError
 from neurenix.nn import Module
 from neurenix_transfer.layer_names import find_layer
 from neurenix_transfer.layer_outputs import LayerNotRunError, run_up_to
+from neurenix_transfer.pooling import pooled, tokens_kept
 from neurenix_transfer.transfer_model import TransferModel
 
 Pool: TypeAlias = Literal["auto"] | None
@@ -87,7 +87,7 @@ class FeatureExtractor(Module):
     def forward(self, x: Any) -> Any:
         """Return what the layer gives, pooled as ``pool`` says."""
         out = self._features(x)
-        return _pooled(out) if self._pool == "auto" else out
+        return pooled(out, tokens_kept(self._cut.trunk, x)) if self._pool == "auto" else out
 
     def _features(self, x: Any) -> Any:
         cut = self._cut
@@ -175,16 +175,6 @@ def _run(trunk: Module, path: str, x: Any) -> Any:
             f"the forward of this {type(trunk).__name__} does not run {path!r}; name another layer"
         )
     return outputs[id(layer)]
-
-
-def _pooled(out: Any) -> Any:
-    if not isinstance(out, Tensor):
-        raise TypeError(
-            f"the layer gives a {type(out).__name__}, which cannot be pooled; pass pool=None"
-        )
-    if out.ndim == 4:
-        return out.mean(axis=(2, 3))
-    return out.mean(axis=1) if out.ndim == 3 else out
 
 
 def _trunk_of(model: Module, path: str, needed: set[int] | None = None) -> Module:

@@ -26,7 +26,10 @@ def pooled(out: Any, kept: Tensor | None = None) -> Tensor:
         more axes are flattened.
     """
     if not isinstance(out, Tensor) or out.ndim < 2:
-        raise TypeError(f"expected a tensor (N, ...), which can be pooled; got {_described(out)}")
+        raise TypeError(
+            f"expected a tensor (N, ...), which can be pooled; got {_described(out)}. Choose "
+            "another layer, or take what it gives as it is (pool=None)"
+        )
     if out.ndim == 2:
         return out
     if out.ndim == 4:
