@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROWS = 8
-_LONGEST = 115  # characters of a text on its line
+_LONGEST = 150  # characters of a text on its line
 
 
 def draw_texts(figure: Figure, place: Any, report: Report, texts: Sequence[str]) -> None:
