@@ -131,6 +131,8 @@ footer { color: var(--faint); font-size: 13.5px; margin-top: 22px; }
   main { padding: 0; max-width: none; }
   section, figure, .figures > div { break-inside: avoid; }
   .pair { grid-template-columns: 1fr 1fr; }
+  .figures { grid-template-columns: repeat(4, 1fr); } .figures dd { font-size: 21px; }
+  .figures dd + dd, .figures dt, .legend li, figcaption { font-size: 10.5px; }
   .gallery { grid-template-columns: repeat(4, 1fr); }
   .gallery .stack { aspect-ratio: 2; display: flex; }
   .stack img { width: 50%; } .stack .map { position: static; opacity: 1; }
