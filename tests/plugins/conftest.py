@@ -11,6 +11,8 @@ import pytest
 from plugin_installer import run_with
 
 RunKit = Callable[..., dict[str, Any]]
+# Distributions for the tests to install; tests of their own are for those who have done so.
+collect_ignore = ["broken", "faulty-examples", "neurenix-backend-example"]
 KIT = "neurenix.testing.conformance"
 
 

@@ -55,6 +55,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example and the mutants, installed."""
     folder = tmp_path_factory.mktemp("site")
     install(EXAMPLE, folder)
+    install(Path(__file__).parent / "faulty-examples", folder)
     for name in MUTANTS:
         install(BROKEN / name, folder)
     return folder
@@ -62,7 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ops_of(failures: list[str]) -> set[str]:
     """Return the ops that the ids of tests at the levels L1 to L3 name."""
-    return {name.partition("[")[2].partition("-")[0] for name in failures if "test_l0" not in name}
+    return {name.partition("[")[2].partition("-")[0] for name in failures}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -75,6 +76,35 @@ def test_every_mutant_is_caught_by_name(name: str, site: Path, run_kit: RunKit) 
         assert test in found["failures"]
         assert message in found["output"]
     assert ops_of(found["failures"]) == BLAMED[name]
+
+
+# Faults of the example's variants: the module of the kit, the ops that are looked at, and a test
+# that fails.
+FAULTS: dict[str, tuple[str, str, str]] = {
+    "late_source": ("l0_storage", "slice", "test_the_source_may_be_reused_at_once"),
+    "early_release": ("l0_storage", "slice", "test_release_is_ordered_with_the_queue"),
+    "hoarder": ("l0_storage", "slice", "test_buffers_are_released"),
+    "stride_blind": ("l0_storage", "slice", "test_views_are_read[permuted-float32]"),
+    "offset_blind": ("l1_primitives", "tanh", "test_layouts[tanh-float32-(3, 4)-offset]"),
+    "lazy_writer": ("l1_primitives", "exp,log", "test_values[exp-float32-wide]"),
+    "no_broadcast": ("l1_primitives", "add,sub", "test_values[add-float32-(2, 1), (3,)]"),
+    "own_randomness": ("l5_plugin", "add", "test_random_numbers_are_the_same_on_every_device"),
+    "mixed_up_devices": ("l5_plugin", "add", "test_devices_of_one_backend_are_apart"),
+    "false_claim": ("l5_plugin", "add", "test_batch_invariance"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_of_real_backends_are_found(fault: str, site: Path, run_kit: RunKit) -> None:
+    level, ops, test = FAULTS[fault]
+    module = f"neurenix.testing.conformance.test_{level}"
+    found = run_kit(site, fault, f"--neurenix-ops={ops}", module=module)
+    assert found["code"] == 1, found["output"]
+    assert f"test_{level}.py::{test}" in found["failures"]
+    if level == "l1_primitives":
+        assert ops_of(found["failures"]) == {ops.partition(",")[0]}
+    elif fault not in {"early_release", "late_source", "stride_blind"}:  # those spoil more
+        assert found["failures"] == [f"test_{level}.py::{test}"]
 
 
 @pytest.mark.slow

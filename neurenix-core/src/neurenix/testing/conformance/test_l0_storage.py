@@ -144,6 +144,9 @@ def test_copies_are_apart(device: Device) -> None:
 def test_release_is_ordered_with_the_queue(device: Device) -> None:
     """Memory that is released while work on it is queued is not given away too early."""
     size = 1 << 16
+    busy = neurenix.full((256, 256), 1 / 256, device=device)
+    for _ in range(8):  # what follows has to wait for this
+        busy = busy @ busy
     results = []
     for turn in range(32):
         x = neurenix.full((size,), float(turn), device=device)
@@ -151,6 +154,7 @@ def test_release_is_ordered_with_the_queue(device: Device) -> None:
         del x
         neurenix.full((size,), -1.0, device=device)  # would take the place that has become free
     assert [r.item() for r in results] == [2.0 * turn for turn in range(32)]
+    assert busy[0, 0].item() == 1 / 256
 
 
 def test_buffers_are_released(device: Device) -> None:

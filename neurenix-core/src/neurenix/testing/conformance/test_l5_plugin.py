@@ -63,7 +63,7 @@ def test_tensors_of_two_devices_do_not_mix(device: Device, other: Device) -> Non
     """An op of tensors on two devices is an error that names both."""
     x, y = neurenix.ones((2,), device=device), neurenix.ones((2,), device=other)
     with pytest.raises(DeviceError) as raised:
-        x + y
+        _ = x + y
     assert str(device) in str(raised.value)
     assert str(other) in str(raised.value)
 
@@ -78,10 +78,12 @@ def test_devices_of_one_backend_are_apart(device: Device) -> None:
         there = Device(device, index)
         y = x.to(there)
         assert y.device is there
+        assert y.tolist() == [1.0, 2.0]
         assert (y * y).sum().item() == 5.0
+        assert (y * y).to(device).tolist() == [1.0, 4.0]
         if there is not device:
             with pytest.raises(DeviceError):
-                x + y
+                _ = x + y
 
 
 def test_tensors_move_with_their_gradients(device: Device, other: Device) -> None:
