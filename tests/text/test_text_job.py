@@ -226,3 +226,42 @@ class TestErrors:
         file = tmp_path / "messages.csv"
         file.write_text("text,label\nSee 1,spam\n" + "\n".join(rows), encoding="utf-8")
         assert any("different labels" in warning for warning in find_layout(file).warnings)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_bits(
+    messages: Path, text_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = training.fine_tune
+
+    def run(name: str, *arguments: Any) -> Result:
+        return invoke(
+            "fine-tune", messages, "--text", "--base", text_encoder, "--epochs", 4,
+            "--checkpoints", tmp_path / f"{name}-checkpoints", "--out", tmp_path / name,
+            *arguments,
+        )  # fmt: skip
+
+    def killed(*args: Any, **options: Any) -> Any:
+        def kill(epoch: int) -> None:
+            if epoch == 2:
+                raise RuntimeError("the power is gone")
+
+        return real(*args, **options, callbacks=[kill])
+
+    assert run("whole").exit_code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fine_tune", killed)
+        assert run("resumed").exit_code != 0
+    assert not (tmp_path / "resumed").exists()
+    result = run("resumed", "--resume")
+    assert result.exit_code == 0, result.output
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "resumed")]
+    assert models[0] == models[1]
+    losses = [read_json(tmp_path / n / "history.json")["val_loss"] for n in ("whole", "resumed")]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 4
+
+
+def test_resuming_needs_the_folder_of_checkpoints(messages: Path, text_encoder: Path) -> None:
+    result = invoke("fine-tune", messages, "--text", "--base", text_encoder, "--resume")
+    assert result.exit_code != 0
+    assert "--checkpoints" in result.output

@@ -27,8 +27,8 @@
 | `logme`, `hsic`, `blocks`, `chosen_layers`, `pooling`, `batches` | what these are made of |
 | `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
 | `insight` | `evaluate`, `calibrate`, `grad_cam`: how good, how sure, and by what it goes |
-| `predictor` | `load`: a fine-tuned model that classifies photos |
-| `photos`, `commands`, `demo` | what `neurenix fine-tune`, `predict`, `evaluate` and `demo` do |
+| `predictor` | `load`: a fine-tuned model that classifies photos, or texts |
+| `photos`, `texts`, `runs`, `commands`, `demo` | what the commands do with photos and with texts |
 | `activations`, `similarity` | pictures of activations; how alike two models' features are |
 """
 

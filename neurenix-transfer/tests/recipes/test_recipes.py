@@ -282,3 +282,33 @@ class TestFineTune:
             fine_tune(each, None, *images, recipe="progressive", epochs=2, seed=4, verbose=0)
         for name, value in values_of(model).items():
             np.testing.assert_array_equal(value, values_of(twin)[name])
+
+
+@pytest.mark.parametrize("recipe", ["progressive", "lp-ft"])
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_recipe_that_was_stopped_goes_on_to_the_same_bits(
+    model: Any, images: Any, tmp_path: Any, recipe: Any, stop: int
+) -> None:
+    def interrupt(epoch: int, history: History) -> None:
+        if epoch == stop:
+            raise KeyboardInterrupt
+
+    data, labels = images
+    options: dict[str, Any] = {
+        "recipe": recipe, "unfreeze": ["layer10", "layer1"], "epochs": 4, "verbose": 0,
+        "restore_best": True,
+    }  # fmt: skip
+    parts = data[:40], labels[:40], data[40:], labels[40:]
+    kept = {"checkpoint_dir": tmp_path}
+    stopped, resumed = model.clone(), model.clone()
+    whole = adapt(model, *parts, **options)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(stopped, *parts, callbacks=[interrupt], **kept, **options)
+    history = adapt(
+        resumed, *parts, resume_from_checkpoint=True, callbacks=[lambda epoch: None],
+        **kept, **options,
+    )  # fmt: skip
+    assert history.phases == whole.phases
+    for key in whole.keys() - {"epoch_time"}:
+        assert history[key] == whole[key]
+    assert not moved(values_of(model), values_of(resumed))

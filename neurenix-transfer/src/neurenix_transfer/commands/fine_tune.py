@@ -87,6 +87,17 @@ def fine_tune(
             "runs too."
         ),
     ] = "auto",
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Save the whole state of the training there, after each epoch.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint there.")
+    ] = False,
     augment: Annotated[
         bool, typer.Option("--augment", help="Train on random crops and mirrorings.")
     ] = False,
@@ -129,6 +140,8 @@ def fine_tune(
         "seed": seed,
         "device": device,
         "cache": cache,
+        "checkpoints": checkpoints,
+        "resume": resume,
         "overwrite": overwrite,
     }
     if base is not None:

@@ -46,6 +46,8 @@ class RunOptions:
         seed: Of the split, the order, the initial weights and the augmentation.
         device: Where to compute; None stands for the default device.
         cache: Where the frozen part's results are kept, as for `fine_tune`.
+        checkpoints: A folder to save the whole state of the training to, after each epoch.
+        resume: Go on from the newest checkpoint there.
         overwrite: Replace a run that ``out`` holds.
     """
 
@@ -62,6 +64,8 @@ class RunOptions:
     seed: int = 0
     device: str | None = None
     cache: CacheMode = "auto"
+    checkpoints: Path | None = None
+    resume: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -74,6 +78,10 @@ class RunOptions:
                 raise OptionError(f"{_flag(name)} must be a number above 0, not {value}")
         if self.seed < 0:
             raise OptionError(f"--seed must be at least 0, not {self.seed}")
+        if self.resume and self.checkpoints is None:
+            raise OptionError(
+                "--resume goes on from a checkpoint: name their folder, --checkpoints"
+            )
         if self.cache not in CACHE_MODES:
             raise OptionError(f"--cache is one of {', '.join(CACHE_MODES)}, not {self.cache!r}")
         if self.recipe is not None and self.recipe not in RECIPES:
@@ -118,6 +126,7 @@ class RunOptions:
         followed = self.recipe is not None
         values.update(
             out=str(self.out_folder.resolve()),
+            checkpoints=str(self.checkpoints.resolve()) if self.checkpoints else None,
             unfreeze=list(self.unfreeze),
             base_lr=self.unfrozen_lr if self.unfreeze and not followed else self.base_lr,
             head="LayerNorm without affine, Linear from zero",

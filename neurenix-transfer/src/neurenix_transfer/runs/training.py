@@ -93,8 +93,8 @@ def _train(
             base_lr=options.base_lr,
             seed=options.seed,
             restore_best=True,
-            cache=options.cache,
             verbose=verbose,
+            **_kept(options),
         )
     return fine_tune(
         model,
@@ -106,6 +106,15 @@ def _train(
         seed=options.seed,
         restore_best=True,
         scheduler=make_schedule(options),
-        cache=options.cache,
         verbose=verbose,
+        **_kept(options),
     )
+
+
+def _kept(options: RunOptions) -> dict[str, Any]:
+    """Return what is kept of a training, and where."""
+    return {
+        "cache": options.cache,
+        "checkpoint_dir": options.checkpoints,
+        "resume_from_checkpoint": options.resume,
+    }
