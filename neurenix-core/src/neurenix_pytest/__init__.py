@@ -32,3 +32,13 @@ def pytest_addoption(parser: Any) -> None:
         metavar="OPS",
         help="test these ops only, separated by commas, at the levels that go op by op",
     )
+
+
+def pytest_configure(config: Any) -> None:
+    """Refuse a report that several processes would each write a part of."""
+    if config.getoption("neurenix_report") and config.getoption("numprocesses", None):
+        import pytest
+
+        raise pytest.UsageError(
+            "--neurenix-report is made by one process: leave out -n of pytest-xdist"
+        )
