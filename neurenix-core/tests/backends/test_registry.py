@@ -94,7 +94,7 @@ def test_numpy_is_there_through_the_hook_of_any_backend() -> None:
 
 
 def test_a_device_that_does_not_exist_is_named() -> None:
-    with pytest.raises(DeviceError, match="no backend for the device 'npu'.*pip install"):
+    with pytest.raises(DeviceError, match=r"no backend for the device 'npu'.*pip install"):
         nx.zeros(1, device="npu")
     with pytest.raises(DeviceError, match="has index 3, but there are 1 devices"):
         nx.zeros(1, device="cpu:3")
@@ -133,7 +133,7 @@ def test_an_op_without_a_kernel_falls_back_to_the_host(
     monkeypatch.setenv("NEURENIX_HOST_FALLBACK", "silent")
     assert x.exp().device == x.device
     monkeypatch.setenv("NEURENIX_HOST_FALLBACK", "error")
-    with pytest.raises(DeviceError, match="'log'.*NEURENIX_HOST_FALLBACK=error"):
+    with pytest.raises(DeviceError, match=r"'log'.*NEURENIX_HOST_FALLBACK=error"):
         x.log()
 
 
