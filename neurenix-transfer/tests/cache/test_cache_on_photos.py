@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from statistics import median
-
 import pytest
 
 import neurenix
@@ -44,33 +41,19 @@ def test_ten_epochs_are_bitwise_the_same_with_a_frozen_base(setting, train, batc
     runs[0].assert_same(runs[1])
 
 
-def test_epochs_after_the_first_are_fifty_times_faster_and_the_saving_is_as_printed(
-    setting, train, capsys
-):
-    on = train(*setting(photos=(60, 37)), "memory", epochs=10, batch_size=32, verbose=1)
-    out = capsys.readouterr().out
-    minutes, seconds = re.search(r"which saved (?:(\d+) min )?(\d+(?:\.\d)?) s", out).groups()
-    printed = 60 * int(minutes or 0) + float(seconds)
-    times = on.history["epoch_time"]
-    assert times[0] >= 50 * median(times[1:])
-    # In the same run, as other work on the machine changes what a second is worth. The first
-    # epoch also has what is done once: graphs for the sizes of batches, and first allocations.
-    assert printed == pytest.approx(9 * times[0] - sum(times[1:]), rel=0.25)
-    off = train(*setting(photos=(60, 37)), "off", epochs=2, batch_size=32)
-    assert min(off.history["epoch_time"]) >= 50 * median(times[1:])
+def test_after_the_first_epoch_the_frozen_part_does_not_run(setting, train, computed):
+    model, photos, more = setting(photos=(20, 9))
+    train(model, photos, more, "memory", epochs=4, batch_size=7)
+    assert computed.samples == len(photos) + len(more)
 
 
-def test_with_layer4_unfrozen_the_cut_lies_after_layer3_and_epochs_cost_less_than_half(
-    setting, train, capsys
-):
-    both = {
-        cache: train(*setting(["layer4"], (61, 39)), cache, epochs=3, batch_size=32, verbose=1)
-        for cache in ("memory", "off")
-    }
+def test_with_layer4_unfrozen_the_cut_lies_after_layer3(setting, train, capsys, computed):
+    both = {}
+    for cache in ("memory", "off"):
+        computed.samples = 0
+        both[cache] = train(*setting(["layer4"], (21, 9)), cache, epochs=3, verbose=1)
+        assert computed.samples == (30 if cache == "memory" else 3 * 30)
     both["memory"].assert_same(both["off"])
     assert "up to base_model.layer3; the cut gives a tensor of (256, 14, 14), 196.0 KiB" in (
         capsys.readouterr().out
     )
-    cached = min(both["memory"].history["epoch_time"][1:])
-    uncached = min(both["off"].history["epoch_time"])
-    assert cached <= 0.45 * uncached, f"{cached:.2f} s of {uncached:.2f} s"
