@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from neurenix.nn import Module, Parameter
+from neurenix.nn.mode import WhenFrozen
 from neurenix_transfer.blocks import weighted_stages
 from neurenix_transfer.freezing import set_batch_norm_mode
 from neurenix_transfer.layer_names import LayerNames, scopes_of, select_layers
@@ -119,7 +120,9 @@ def statistics_kept(model: Module) -> Iterator[None]:
     At a small rate, features that shift with each batch's statistics would undo what the head has
     learned of them.
     """
-    before = [(module, module.when_frozen) for module in model.modules()]
+    before: list[tuple[Module, WhenFrozen | None]] = [
+        (module, module.when_frozen) for module in model.modules()
+    ]
     set_batch_norm_mode(model, "frozen")
     try:
         yield
