@@ -104,7 +104,8 @@ def test_speeds_are_measured() -> None:
     (speed,) = measure(host_device(), ["mul"])
     assert (speed.op, speed.call) == ("mul", LARGE)
     assert speed.device_ms > 0
-    assert speed.as_dict()["ratio"] == pytest.approx(speed.device_ms / speed.numpy_ms)
+    assert 0 < speed.ratio_low <= speed.ratio <= speed.ratio_high
+    assert speed.as_dict()["ratio"] == speed.ratio
 
 
 def test_overrides_need_reasons(tmp_path: Path) -> None:

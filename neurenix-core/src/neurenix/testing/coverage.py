@@ -49,7 +49,7 @@ class Coverage:
             yield f"{level}: {counts}"
         yield from self._table()
         if self.speeds:
-            yield "time of a call on the device and in NumPy, and the ratio (below 1: quicker)"
+            yield "time on the device and in NumPy, their ratio (below 1: quicker), its quartiles"
             for speed in self.speeds:
                 yield speed.line()
 

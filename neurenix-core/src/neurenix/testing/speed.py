@@ -17,7 +17,7 @@ from neurenix.testing.layouts import place
 from neurenix.testing.running import NoKernel, without_host
 
 _WARM_UP = 2
-_ROUNDS = 5
+_ROUNDS = 9
 _ROUND_S = 2e-3  # a round repeats quick calls until it takes about so long
 
 
@@ -29,27 +29,30 @@ class Speed:
         op: The op.
         call: The call's label.
         device_ms: The median time on the device, until its queue is empty.
-        numpy_ms: The median time of NumPy's kernel, measured in turns with the device.
+        numpy_ms: The median time of NumPy's kernel.
+        ratio: The median of the device's time over NumPy's, of rounds in which both were measured
+            one after the other.
+        ratio_low: The lower quartile of these ratios.
+        ratio_high: The upper quartile.
     """
 
     op: str
     call: str
     device_ms: float
     numpy_ms: float
-
-    @property
-    def ratio(self) -> float:
-        """The device's time over NumPy's."""
-        return self.device_ms / self.numpy_ms
+    ratio: float
+    ratio_low: float
+    ratio_high: float
 
     def line(self) -> str:
         """Return a line of a table."""
         times = f"{self.device_ms:10.3f} ms {self.numpy_ms:10.3f} ms"
-        return f"{self.op:<32}{times} {self.ratio:8.2f}"
+        spread = f"({self.ratio_low:.2f} to {self.ratio_high:.2f})"
+        return f"{self.op:<32}{times} {self.ratio:8.2f} {spread}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it with the ratio, for other programs."""
-        return {**asdict(self), "ratio": self.ratio}
+        """Return it for other programs."""
+        return asdict(self)
 
 
 def measure(device: Device, ops: Iterable[str] | None = None) -> list[Speed]:
@@ -69,8 +72,9 @@ def measure(device: Device, ops: Iterable[str] | None = None) -> list[Speed]:
             except NoKernel:
                 continue
             pairs = [(ours(), theirs()) for _ in range(_ROUNDS)]  # in turns: both see one machine
-            medians = (statistics.median(times) for times in zip(*pairs, strict=True))
-            found.append(Speed(name, call.label, *medians))
+            medians = [statistics.median(times) for times in zip(*pairs, strict=True)]
+            low, middle, high = statistics.quantiles(a / b for a, b in pairs)
+            found.append(Speed(name, call.label, *medians, middle, low, high))
     return found
 
 
