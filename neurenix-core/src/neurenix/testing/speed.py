@@ -72,9 +72,9 @@ def measure(device: Device, ops: Iterable[str] | None = None) -> list[Speed]:
             except NoKernel:
                 continue
             pairs = [(ours(), theirs()) for _ in range(_ROUNDS)]  # in turns: both see one machine
-            medians = [statistics.median(times) for times in zip(*pairs, strict=True)]
+            device_ms, numpy_ms = map(statistics.median, zip(*pairs, strict=True))
             low, middle, high = statistics.quantiles(a / b for a, b in pairs)
-            found.append(Speed(name, call.label, *medians, middle, low, high))
+            found.append(Speed(name, call.label, device_ms, numpy_ms, middle, low, high))
     return found
 
 
