@@ -268,3 +268,27 @@ def test_a_plugin_adds_a_kernel_to_anothers_device(
         assert module is not None
     finally:
         plugin_manager().unregister(extra)
+
+
+def test_a_kernel_for_dense_tensors_is_never_given_a_strided_one_to_write(
+    plug: Callable[..., types.ModuleType],
+) -> None:
+    from neurenix.backends import Kernel
+
+    seen: list[bool] = []
+
+    class DensePut(NumpyBackend):
+        def kernels(self) -> dict[str, Kernel]:
+            own = dict(super().kernels())
+
+            def put(out: nx.Tensor, *inputs: nx.Tensor) -> None:
+                seen.append(out.is_contiguous() and inputs[0].is_contiguous())
+                own["put"].function(out, *inputs)
+
+            return own | {"put": Kernel(put)}
+
+    plug("far", DensePut)
+    x = nx.zeros((3, 4), device="far")
+    x.T[nx.Tensor([1, 3], device="far")] = 5
+    assert seen == [True]
+    assert x.tolist() == [[0, 5, 0, 5]] * 3

@@ -33,7 +33,8 @@ class Kernel:
         function: The code.
         dtypes: It serves inputs whose dtypes are all among these, as is an attribute ``dtype``.
             The kernel of ``copy`` moves bytes, and so serves every dtype whatever stands here.
-        strided: It reads inputs of any non-negative strides.
+        strided: It reads inputs of any non-negative strides, and writes such outputs where the
+            op writes an input in place.
         in_place: ``out`` may be the very buffer of an input of the same shape, dtype and layout:
             each element is read before it is written.
     """

@@ -152,6 +152,8 @@ def execute(
     kernel = device.kernels[key]
     if kernel is None:
         return _without_kernel(op, inputs, attrs, device)
+    if op.donates and not kernel.strided and _strided_donors(op, inputs):
+        return _on_dense_donors(op, inputs, attrs, device)
     metas = op.meta(*inputs, **attrs)
     single = len(op.outputs) == 1
     outputs: tuple[Tensor, ...]
@@ -174,6 +176,29 @@ def _outputs(op: Op, inputs: Inputs, metas: Any, device: Device) -> tuple[Tensor
         else:
             written(donor)
             outputs.append(donor)
+    return tuple(outputs)
+
+
+def _strided_donors(op: Op, inputs: Inputs) -> bool:
+    donors = (inputs[index] for index in op.donates.values())
+    return any(donor is not None and not donor.is_contiguous() for donor in donors)
+
+
+def _on_dense_donors(
+    op: Op, inputs: Inputs, attrs: dict[str, Any], device: Device
+) -> tuple[Tensor, ...]:
+    """Run an op that writes in place on dense copies of what it writes, and write those back."""
+    copies = list(inputs)
+    for index in op.donates.values():
+        donor = inputs[index]
+        copies[index] = None if donor is None else dense(donor)
+    outputs = list(execute(op, tuple(copies), attrs, device))
+    for output, index in op.donates.items():
+        donor = inputs[index]
+        if donor is not None and donor is not copies[index]:
+            written(donor)
+            copy_into(donor, outputs[output])
+            outputs[output] = donor
     return tuple(outputs)
 
 
