@@ -1,0 +1,90 @@
+"""Build the sdist of every distribution, the wheel from that sdist, and an index of them.
+
+    python tools/build_distributions.py                    # all, into dist/
+    python tools/build_distributions.py neurenix-transfer  # one
+
+Nothing is downloaded: the build backends must be installed, as they are in `tox -e build`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+
+from package_index import distribution_files, write_index
+
+ROOT = Path(__file__).resolve().parents[1]
+PURE = "hatchling.build"
+
+
+def find_distributions(root: Path = ROOT) -> dict[str, Path]:
+    """Return the folder of each distribution of the repository, by its name."""
+    projects = [root / "pyproject.toml", *sorted(root.glob("neurenix-*/pyproject.toml"))]
+    return {_read(path)["project"]["name"]: path.parent for path in projects}
+
+
+def is_pure(folder: Path) -> bool:
+    """Whether a distribution is built without a native toolchain."""
+    return _read(folder / "pyproject.toml")["build-system"]["build-backend"] == PURE
+
+
+def build(folder: Path, out: Path, *, from_sdist: bool = True) -> None:
+    """Build one distribution.
+
+    Args:
+        folder: The one with its ``pyproject.toml``.
+        out: Where the files go.
+        from_sdist: Build the sdist, and the wheel from it; otherwise the wheel from the folder.
+    """
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out)]
+    done = subprocess.run(
+        [*command, *([] if from_sdist else ["--wheel"]), str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        sys.exit(f"{folder} cannot be built:\n{done.stdout}{done.stderr}")
+
+
+def build_all(out: Path, names: Iterable[str] = ()) -> list[Path]:
+    """Build distributions into a folder from which older ones are removed, and index them.
+
+    Args:
+        out: The folder; other files in it stay.
+        names: The distributions; without any, all that need no native toolchain.
+
+    Returns:
+        The wheels and sdists.
+    """
+    folders = find_distributions()
+    chosen = list(names) or [name for name, folder in folders.items() if is_pure(folder)]
+    if unknown := [name for name in chosen if name not in folders]:
+        sys.exit(f"no distribution {', '.join(unknown)} here; there are {', '.join(folders)}")
+    out.mkdir(parents=True, exist_ok=True)
+    for old in distribution_files(out):
+        old.unlink()
+    for name in chosen:
+        build(folders[name], out)
+    if left_out := [name for name in folders if name not in chosen]:
+        print(f"not built: {', '.join(left_out)}")
+    write_index(out)
+    return distribution_files(out)
+
+
+def _read(path: Path) -> dict:
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", help="distributions (default: all that are pure)")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where to (default: dist)")
+    given = parser.parse_args()
+    for path in build_all(given.out, given.names):
+        print(f"{path.stat().st_size / 1e3:8.1f} kB  {path}")
