@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 import sys
 import tarfile
 import zipfile
@@ -12,10 +14,14 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from build_distributions import build, find_distributions, is_pure
+from changelog import MARKER, problems_of_changelog
+from package_index import distribution_files, write_index
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
-NAMES = ["neurenix", "neurenix-core", "neurenix-transfer"]
+NAMES = [name for name, folder in find_distributions().items() if is_pure(folder)]
 
 
 def wheel_files(dist: Path, name: str) -> set[str]:
@@ -117,15 +123,79 @@ def test_the_meta_distribution_starts_at_3(dist: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_changelog_begins_with_the_version(
-    dist: Path, folders: dict[str, Path], name: str
-) -> None:
-    text = (folders[name] / "CHANGELOG.md").read_text(encoding="utf-8")
+def test_the_changelog_is_in_order(dist: Path, folders: dict[str, Path], name: str) -> None:
+    assert problems_of_changelog(folders[name]) == []
+    with tarfile.open(find(dist, name, ".tar.gz")) as archive:
+        (inside,) = [file for file in archive.getnames() if file.endswith("/CHANGELOG.md")]
+        content = archive.extractfile(inside)
+        assert content
+        text = content.read().decode()
     newest = re.search(r"^## (\S+)", text, flags=re.MULTILINE)
-    assert newest
-    assert newest[1] == metadata(dist, name)["Version"]
+    # Before a release its section is not written yet; after it, it is the first.
+    assert newest is None or Version(newest[1]) <= Version(metadata(dist, name)["Version"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_sdist_builds_the_wheel_that_the_folder_builds(
+    dist: Path, folders: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    build(folders[name], tmp_path, from_sdist=False)
+    (ours,) = tmp_path.glob("*.whl")
+    theirs = find(dist, name, ".whl")
+    assert ours.name == theirs.name
+    with zipfile.ZipFile(ours) as one, zipfile.ZipFile(theirs) as other:
+        assert one.namelist() == other.namelist()
+        for file in one.namelist():
+            assert one.read(file) == other.read(file), f"{file} differs"
 
 
 def test_metadata_is_complete(dist: Path, run: Callable[..., str]) -> None:
-    output = run(sys.executable, "-m", "twine", "check", "--strict", *sorted(dist.iterdir()))
-    assert output.count("PASSED") == 2 * len(NAMES)
+    paths = distribution_files(dist)
+    output = run(sys.executable, "-m", "twine", "check", "--strict", *paths)
+    assert output.count("PASSED") == len(paths) == 2 * len(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_index_lists_wheel_and_sdist(dist: Path, name: str, tmp_path: Path) -> None:
+    for path in distribution_files(dist):
+        shutil.copyfile(path, tmp_path / path.name)
+    simple = write_index(tmp_path)
+    assert f'<a href="{name}/">{name}</a>' in (simple / "index.html").read_text()
+    page = (simple / name / "index.html").read_text()
+    for suffix in (".whl", ".tar.gz"):
+        path = find(dist, name, suffix)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert f'href="../../{path.name}#sha256={digest}"' in page
+    assert 'data-requires-python="&gt;=3.11"' in page
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_release_takes_its_changes_from_the_fragments(
+    folders: dict[str, Path], name: str, tmp_path: Path, run: Callable[..., str]
+) -> None:
+    """The step of a release that writes the changelog, on a copy."""
+    for kept in ("CHANGELOG.md", "towncrier.toml"):
+        shutil.copyfile(folders[name] / kept, tmp_path / kept)
+    (tmp_path / "changelog.d").mkdir()
+    (tmp_path / "changelog.d" / "+square-plus.added.md").write_text("`square_plus`.\n")
+    (tmp_path / "changelog.d" / "+nan.fixed.md").write_text("No NaN\nat 0.\n")
+    run("git", "init", "--quiet", tmp_path)
+    settings = ("--dir", tmp_path, "--config", tmp_path / "towncrier.toml", "--version", "99.0.0")
+    run(
+        sys.executable,
+        "-m",
+        "towncrier",
+        "build",
+        "--yes",
+        "--date",
+        "2030-01-31",
+        *settings,
+        cwd=tmp_path,
+    )
+    assert problems_of_changelog(tmp_path) == []
+    _, _, written = (tmp_path / "CHANGELOG.md").read_text().partition(MARKER)
+    assert written.lstrip().startswith(
+        "## 99.0.0 (2030-01-31)\n\n### Added\n\n- `square_plus`.\n\n"
+        "### Fixed\n\n- No NaN\n  at 0.\n"
+    )
+    assert not list((tmp_path / "changelog.d").iterdir())

@@ -10,10 +10,8 @@ import itertools
 import json
 import os
 import re
-import subprocess
 import sys
 import sysconfig
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -213,44 +211,3 @@ def test_everything_installs_and_uninstalls_without_a_trace(
 
     environment.pip("uninstall", "--yes", "neurenix-core")
     assert sorted(environment.site_packages.iterdir()) == before
-
-
-def test_coming_from_2_needs_an_uninstall_first(
-    make_environment: MakeEnvironment, tmp_path: Path
-) -> None:
-    """The older project owns neurenix/__init__.py: an upgrade in place deletes core's."""
-    old = tmp_path / "neurenix-2.0.1-py3-none-any.whl"
-    write_old_wheel(old)
-    names = ["neurenix-core", "neurenix-transfer", "neurenix"]
-
-    in_place = make_environment()
-    in_place.pip("install", "--no-index", "--no-deps", old)
-    in_place.install("--upgrade", *names)
-    broken = subprocess.run(
-        [in_place.python, "-c", "import neurenix; neurenix.Tensor"],
-        cwd=in_place.folder,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert broken.returncode != 0, "an upgrade in place works now: the README may say so"
-
-    cleared = make_environment()
-    cleared.pip("install", "--no-index", "--no-deps", old)
-    cleared.pip("uninstall", "--yes", "neurenix")
-    cleared.install(*names)
-    cleared.run_python("import neurenix; neurenix.Tensor")
-
-
-def write_old_wheel(path: Path) -> None:
-    """Write a wheel that owns what the real neurenix 2.0.1 owns at the top."""
-    info = "neurenix-2.0.1.dist-info"
-    files = {
-        "neurenix/__init__.py": "__version__ = '2.0.1'\n",
-        f"{info}/METADATA": "Metadata-Version: 2.1\nName: neurenix\nVersion: 2.0.1\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in {**files, f"{info}/RECORD": record}.items():
-            archive.writestr(name, text)
