@@ -2,68 +2,81 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neurenix_transfer.insight.evaluation import Evaluation, wilson_interval
 
+_TASKS = {"photo": "image-classification", "text": "text-classification"}
 _ESCAPED = "\\`*_{}[]<>|#"
 
 
 def model_card(record: Mapping[str, Any], evaluation: Evaluation | None) -> str:
-    """Write the card of a photo classifier in Markdown.
+    """Write the card of a classifier of photos or of texts in Markdown.
 
     Args:
         record: What ``run.json`` holds.
-        evaluation: The validation photos beside their predictions; None where Ctrl-C prevented it.
+        evaluation: The validation samples beside their predictions; None where Ctrl-C prevented it.
     """
-    options, photos, base = record["options"], record["photos"], record["options"]["base"]
-    names = photos["classes"]
+    noun = "text" if "texts" in record else "photo"
+    samples = record[f"{noun}s"]
+    names, base = samples["classes"], _base(record)
     parts = [
-        _front_matter(base, record["weights"].get("licence")),
-        f"# {_text(base)} fine-tuned on {len(names)} classes of photos",
-        f"A classifier of photos: {_listing(names)}. It was made with Neurenix from {_text(base)}, "
-        f"{_trained(options)}, on {sum(photos['train'].values())} photos.",
+        _front_matter(_TASKS[noun], base, record["weights"].get("licence")),
+        f"# {_text(base)} fine-tuned on {len(names)} classes of {noun}s",
+        f"A classifier of {noun}s: {_listing(names)}. It was made with Neurenix from "
+        f"{_text(base)}, {_trained(record)}, on {sum(samples['train'].values())} {noun}s.",
         "## Use",
-        _use(),
+        _use(noun),
         "## Classes",
-        _class_table(names, photos, evaluation),
+        _class_table(names, samples, evaluation),
         "## How good it is",
-        _quality(record, evaluation),
+        _quality(record, evaluation, noun),
         "## Limits",
-        _limits(names, evaluation),
+        _limits(names, evaluation, noun),
         "## Where it comes from",
         _table(("", ""), _origin(record)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _front_matter(base: str, licence: str | None) -> str:
-    lines = ["library_name: neurenix", "pipeline_tag: image-classification", f"base_model: {base}"]
+def _base(record: Mapping[str, Any]) -> str:
+    """Return what the base is called; the option may be a path on the machine of the run."""
+    return str(record["weights"].get("name") or record["options"]["base"])
+
+
+def _front_matter(task: str, base: str, licence: str | None) -> str:
+    name = json.dumps(base, ensure_ascii=False)  # a string of JSON is one of YAML
+    lines = ["library_name: neurenix", f"pipeline_tag: {task}", f"base_model: {name}"]
     if licence:
         quoted = licence.replace("\\", "\\\\").replace('"', '\\"')
         lines += ["license: other", f'license_name: "{quoted}"']
     return "\n".join(["---", *lines, "---"])
 
 
-def _use() -> str:
+def _use(noun: str) -> str:
+    item, shown = "photo.jpg", "path"
+    if noun == "text":
+        item, shown = "a new message", "text"
+    argument = f'"{item}"' if noun == "text" else item
     return (
         "```python\n"
         "import neurenix\n\n"
         'predictor = neurenix.load(".")  # this folder\n'
-        'for answer in predictor.predict("photo.jpg", min_confidence=0.8):\n'
-        "    print(answer.path, answer.label, answer.probability, answer.is_unsure)\n"
+        f'for answer in predictor.predict("{item}", min_confidence=0.8):\n'
+        f"    print(answer.{shown}, answer.label, answer.probability, answer.is_unsure)\n"
         "```\n\n"
-        "```console\n$ neurenix predict . photo.jpg --min-confidence 0.8\n```"
+        f"```console\n$ neurenix predict . {argument} --min-confidence 0.8\n```"
     )
 
 
 def _class_table(
-    names: Sequence[str], photos: Mapping[str, Any], evaluation: Evaluation | None
+    names: Sequence[str], samples: Mapping[str, Any], evaluation: Evaluation | None
 ) -> str:
     heads = ["class", "trained on", "validated on"]
     if evaluation is None:
-        return _table(heads, [(n, photos["train"][n], photos["val"][n]) for n in names])
+        return _table(heads, [(n, samples["train"][n], samples["val"][n]) for n in names])
     rows = []
     for index, name in enumerate(names):
         right, count = int(evaluation.confusion[index, index]), evaluation.support[name]
@@ -73,11 +86,11 @@ def _class_table(
             "-" if share is None else f"{share:.3f}"
             for share in (evaluation.precision[name], evaluation.f1[name])
         )
-        rows.append((name, photos["train"][name], count, recall, precision, f1))
+        rows.append((name, samples["train"][name], count, recall, precision, f1))
     return _table([*heads, "recall (95 % interval)", "precision", "F1"], rows)
 
 
-def _quality(record: Mapping[str, Any], evaluation: Evaluation | None) -> str:
+def _quality(record: Mapping[str, Any], evaluation: Evaluation | None, noun: str) -> str:
     if evaluation is None:
         return "It was not measured: the run was stopped before."
     low, high = evaluation.interval
@@ -91,22 +104,24 @@ def _quality(record: Mapping[str, Any], evaluation: Evaluation | None) -> str:
     calibration = record["result"].get("calibration")
     if calibration is not None:
         rows.append(("temperature of its probabilities", f"{calibration['temperature']:.4f}"))
-    return _table(("on the photos validated on", ""), rows)
+    return _table((f"on the {noun}s validated on", ""), rows)
 
 
-def _limits(names: Sequence[str], evaluation: Evaluation | None) -> str:
+def _limits(names: Sequence[str], evaluation: Evaluation | None, noun: str) -> str:
     lines = [
         f"- It knows {len(names)} classes and answers with one of them, whatever it is shown. "
-        "`min_confidence` makes it say that it is unsure; a photo of something else can still get "
-        "a high probability.",
-        "- The epoch was chosen, and the temperature fitted, on the photos that it was measured "
-        "on, which flatters the figures a little. They hold for photos like those.",
+        "`min_confidence` makes it say that it is unsure; a "
+        + ("text about" if noun == "text" else "photo of")
+        + " something else can still get a high probability.",
+        "- The epoch was chosen, and the temperature fitted, on the "
+        f"{noun}s that it was measured on, which flatters the figures a little. They hold for "
+        f"{noun}s like those.",
     ]
     if evaluation is not None:
         few = [name for name, count in evaluation.support.items() if count < 30]
         if few:
             lines.append(
-                f"- Fewer than 30 photos were validated on of {_listing(few)}: their figures are "
+                f"- Fewer than 30 {noun}s were validated on of {_listing(few)}: their figures are "
                 "rough."
             )
     return "\n".join(lines)
@@ -116,7 +131,7 @@ def _origin(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
     options, weights = record["options"], record["weights"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     return [
-        ("base", options["base"]),
+        ("base", _base(record)),
         ("weights of the base", f"sha256 {weights['sha256']}"),
         ("licence of these weights", weights.get("licence") or "not named in their file"),
         ("parameters", f"{record['model']['total_parameters']:,}"),
@@ -129,8 +144,11 @@ def _origin(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def _trained(options: Mapping[str, Any]) -> str:
-    unfrozen = options["unfreeze"]
+def _trained(record: Mapping[str, Any]) -> str:
+    unfrozen, recipe = record["options"]["unfreeze"], record["result"].get("recipe")
+    if recipe not in (None, "probe"):
+        layers = f" in {_listing(unfrozen)}" if unfrozen else ""
+        return f"whose layers were trained too{layers} by the recipe {recipe}, with a new head"
     if not unfrozen:
         return "whose layers stayed as they are, with a new head"
     return f"of which {_listing(unfrozen)} was trained too, with a new head"

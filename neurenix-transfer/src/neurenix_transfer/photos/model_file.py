@@ -104,7 +104,7 @@ def load_classifier(path: str | PathLike[str]) -> PhotoClassifier:
         name, head = metadata["base"], metadata["head"]
         classes = tuple(str(entry) for entry in json.loads(metadata["classes"]))
         preprocessing = preprocessing_from_json(metadata[METADATA_KEY])
-        temperature = _temperature(metadata.get("temperature", "1.0"))
+        temperature = checked_temperature(metadata.get("temperature", "1.0"))
     except (KeyError, ValueError) as error:
         raise WeightsFileError(file, f"its metadata is damaged: {error!r}") from error
     if head != _HEAD:
@@ -133,7 +133,12 @@ def weights_licence(path: Path) -> str:
     return next((" ".join(each.split()) for each in found if each), "")
 
 
-def _temperature(text: str) -> float:
+def checked_temperature(text: str) -> float:
+    """Return the temperature that a file's metadata hold.
+
+    Raises:
+        ValueError: It is no number above 0.
+    """
     temperature = float(text)
     if not (math.isfinite(temperature) and temperature > 0):
         raise ValueError(f"a temperature is a number above 0, not {text}")

@@ -17,12 +17,14 @@ from neurenix_transfer.insight.gallery import gallery_items, worst
 from neurenix_transfer.insight.grad_cam import GradCamError, explain
 from neurenix_transfer.insight.model_card import model_card
 from neurenix_transfer.insight.page import Page, save_page
-from neurenix_transfer.insight.temperature import Calibration, fit_temperature, softmax
-from neurenix_transfer.photos.console import Console, duration
+from neurenix_transfer.insight.temperature import Calibration
+from neurenix_transfer.photos.console import Console
 from neurenix_transfer.photos.model_file import PhotoClassifier
 from neurenix_transfer.photos.report import Report, save_report
 from neurenix_transfer.photos.run_folder import CARD_FILE, PAGE_FILE, REPORT_FILE
 from neurenix_transfer.predictor import Predictor
+from neurenix_transfer.runs.facts import run_facts
+from neurenix_transfer.runs.measuring import measure_logits
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -70,20 +72,12 @@ def measure(
         for row in predictor.logits(photos):
             rows.append(row)
             step()
-    logits, numbers = np.stack(rows), np.array(labels, np.int64)
-    calibration = fit_temperature(logits, numbers)
-    predictor.temperature = calibration.temperature
-    before, after = (
-        Evaluation(
-            classifier.classes,
-            numbers,
-            np.stack([softmax(row, temperature) for row in logits]),
-            tuple(photos.paths),
-        )
-        for temperature in (1.0, calibration.temperature)
+    measured = measure_logits(classifier.classes, labels, rows, tuple(photos.paths))
+    predictor.temperature = measured.calibration.temperature
+    calibrated = replace(classifier, temperature=predictor.temperature)
+    return Outcome(
+        measured.evaluation, measured.before, measured.calibration, predictor, calibrated, photos
     )
-    calibrated = replace(classifier, temperature=calibration.temperature)
-    return Outcome(after, before, calibration, predictor, calibrated, photos)
 
 
 def write_up(
@@ -128,12 +122,7 @@ def make_page(title: str, record: Mapping[str, Any], history: History, outcome: 
         gallery_title=gallery_title,
         gallery=gallery_items(outcome.evaluation, numbers, pictures),
         trained=counts["train"],
-        facts={
-            "Options": _options(record["options"]),
-            "Time": _times(record, history),
-            "Model": _model(record),
-            "Versions": dict(record["versions"]),
-        },
+        facts=run_facts(record, history),
     )
 
 
@@ -143,47 +132,3 @@ def run_title(record: Mapping[str, Any]) -> str:
     listed = ", ".join(names) if len(names) <= 4 else f"{len(names)} classes"
     photos = Path(record["options"]["photos"]).name
     return f"{record['options']['base']} fine-tuned on {photos} ({listed})"
-
-
-def _options(options: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        name.replace("_", " "): _shown(value)
-        for name, value in options.items()
-        if value not in (None, [], "")
-    }
-
-
-def _times(record: Mapping[str, Any], history: History) -> dict[str, str]:
-    shown = {
-        name: duration(seconds) for name, seconds in record.get("timings", {}).items() if seconds
-    }
-    epochs = list(history.get("epoch_time") or [])
-    if epochs:
-        shown["first epoch"] = f"{epochs[0]:.3g} s"
-    if len(epochs) > 1:
-        later = float(np.median(epochs[1:]))
-        shown["later epochs"] = f"{later:.3g} s each, {epochs[0] / later:.0f} times as fast"
-    line = history.saving.line() if history.saving is not None else None
-    if line:
-        shown["feature cache"] = line.partition(": ")[2]
-    return shown
-
-
-def _model(record: Mapping[str, Any]) -> dict[str, str]:
-    model, weights = record["model"], record["weights"]
-    return {
-        "parameters": f"{model['total_parameters']:,}, of which {model['trained_parameters']:,} "
-        "were trained",
-        "device": str(record["device"]),
-        "weights of the base": f"{weights['path']} (sha256 {weights['sha256'][:12]})",
-        "their licence": weights.get("licence") or "not named in their file",
-        "model.safetensors": f"sha256 {model['sha256']}",
-    }
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

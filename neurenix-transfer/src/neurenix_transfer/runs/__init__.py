@@ -4,5 +4,7 @@
 |---|---|
 | `options` | the options that every run has |
 | `training` | the training itself: a recipe or the usual one; Ctrl-C; a loss that is no number |
+| `measuring` | the temperature, and how good the model is with it |
+| `facts` | what the page of a run says of options, times, model and versions |
 | `optimizer` | the optimizer and the schedule of a run without a recipe |
 """

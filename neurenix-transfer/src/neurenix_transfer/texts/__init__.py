@@ -7,5 +7,6 @@
 | `layout` | which texts to train and validate on |
 | `model_file` | the file of a model, complete with tokenizer and configuration |
 | `predictor`, `answers` | `TextPredictor`; what `predict` and `evaluate` print |
+| `outcome` | calibrating; writing up: the picture, the page, the card |
 | `record`, `report` | ``run.json``; the picture |
 """

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from neurenix.data.photo_files import photo_digest
 from neurenix.errors import require
 from neurenix_transfer.history import History
 from neurenix_transfer.insight.evaluation import Evaluation
+from neurenix_transfer.insight.temperature import Calibration
 from neurenix_transfer.photos.console import Console, Stopwatch
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.record import history_record, write_json
-from neurenix_transfer.photos.report import Report, save_report
 from neurenix_transfer.photos.run_folder import (
     HISTORY_FILE,
     MODEL_FILE,
-    REPORT_FILE,
     RUN_FILE,
     RUN_FILES,
     OutputExistsError,
@@ -29,10 +25,9 @@ from neurenix_transfer.photos.run_folder import (
 from neurenix_transfer.runs.training import kept_line, train_run
 from neurenix_transfer.texts.model_file import save_text_classifier
 from neurenix_transfer.texts.options import TextOptions
+from neurenix_transfer.texts.outcome import measure, write_up
 from neurenix_transfer.texts.plan import TextPlan, make_plan, plan_lines
-from neurenix_transfer.texts.predictor import TextPredictor
 from neurenix_transfer.texts.record import text_run_record
-from neurenix_transfer.texts.report import draw_texts
 
 
 @dataclass(frozen=True)
@@ -85,23 +80,37 @@ def fine_tune_texts(options: TextOptions, console: Console | None = None) -> Tex
     require("matplotlib.figure", install="pip install matplotlib", purpose="the picture of a run")
     plan = _introduce(options, console)
     layout, classifier = plan.layout, plan.classifier
+    read = watch.seconds
     with staged_run(options.out_folder, options.overwrite) as stage:
         history, interrupted = train_run(
             classifier.model, options, layout.train, layout.val, console
         )
-        save_text_classifier(stage / MODEL_FILE, classifier)
-        write_json(stage / HISTORY_FILE, history_record(history))
-        evaluation = None
+        trained = watch.seconds
+        outcome = None
         try:
-            evaluation = _evaluate(plan, console)
-            _save_report(stage / REPORT_FILE, plan, history, evaluation)
+            outcome = measure(classifier, plan.device, layout.val, console)
+            classifier = outcome.classifier
         except KeyboardInterrupt:
             interrupted = True  # the weights are safe; a second Ctrl-C asks not to wait for more
+        evaluation = None if outcome is None else outcome.measured.evaluation
+        calibration = None if outcome is None else outcome.measured.calibration
+        save_text_classifier(stage / MODEL_FILE, classifier)
+        write_json(stage / HISTORY_FILE, history_record(history))
         record = text_run_record(plan, history, evaluation, photo_digest(stage / MODEL_FILE))
+        record["result"]["calibration"] = calibration and calibration.record()
+        record["timings"] = {
+            "reading": round(read, 3),
+            "training": round(trained - read, 3),
+            "evaluation": round(watch.seconds - trained, 3),
+        }
+        try:
+            write_up(stage, record, history, outcome)
+        except KeyboardInterrupt:
+            interrupted = True
         record |= {"interrupted": interrupted, "seconds": round(watch.seconds, 1)}
         write_json(stage / RUN_FILE, record)
     result = TextRunResult(options.out_folder, history, evaluation, interrupted)
-    _conclude(result, layout.train.labels or [], console)
+    _conclude(result, layout.train.labels or [], calibration, console)
     return result
 
 
@@ -114,27 +123,12 @@ def _introduce(options: TextOptions, console: Console) -> TextPlan:
     return plan
 
 
-def _evaluate(plan: TextPlan, console: Console) -> Evaluation:
-    """Predict the validation texts as `neurenix predict` will: by the same code."""
-    predictor = TextPredictor(plan.classifier, plan.device)
-    val = plan.layout.val
-    rows = []
-    with console.progress("Evaluating", len(val)) as step:
-        for row in predictor.probabilities(val.texts):
-            rows.append(row)
-            step()
-    return Evaluation(plan.classifier.classes, np.array(val.labels, np.int64), np.stack(rows))
-
-
-def _save_report(path: Path, plan: TextPlan, history: History, evaluation: Evaluation) -> None:
-    classes = plan.classifier.classes
-    names = ", ".join(classes) if len(classes) <= 4 else f"{len(classes)} classes"
-    title = f"{plan.classifier.base} fine-tuned on {plan.options.texts.name} ({names})"
-    report = Report(title, history, history.best_epoch, evaluation, noun="texts")
-    save_report(path, report, partial(draw_texts, texts=plan.layout.val.texts))
-
-
-def _conclude(result: TextRunResult, train_labels: list[int], console: Console) -> None:
+def _conclude(
+    result: TextRunResult,
+    train_labels: list[int],
+    calibration: Calibration | None,
+    console: Console,
+) -> None:
     folder = result.folder
     kept = kept_line(result.history)
     if kept is not None:
@@ -142,6 +136,8 @@ def _conclude(result: TextRunResult, train_labels: list[int], console: Console) 
     if result.evaluation is not None:
         for line in evaluation_lines(result.evaluation, train_labels):
             console.line(line)
+    if calibration is not None:
+        console.line(calibration.line())
     present = [name for name in RUN_FILES if (folder / name).exists()]
     console.line(f"Wrote {folder}: {', '.join(reversed(present))}")
     console.line(f'Next: neurenix predict {folder} "a new message"')

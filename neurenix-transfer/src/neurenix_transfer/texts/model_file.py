@@ -19,7 +19,12 @@ from neurenix.data.transforms import Transform
 from neurenix.errors import NeurenixError
 from neurenix.io import WeightsFileError, load_safetensors, safetensors_metadata, save_safetensors
 from neurenix.models import Bert, BertConfig
-from neurenix_transfer.photos.model_file import NoModelError, find_model_file, photo_head
+from neurenix_transfer.photos.model_file import (
+    NoModelError,
+    checked_temperature,
+    find_model_file,
+    photo_head,
+)
 from neurenix_transfer.transfer_model import TransferModel
 
 FORMAT = "neurenix-text-classifier-1"
@@ -35,12 +40,16 @@ class TextClassifier:
         classes: The names of the classes, in the order of the model's outputs.
         preprocessing: The tokenizer, as `Tokenizer.to_dict` gives it.
         base: What the encoder was called.
+        temperature: What logits are divided by before softmax; see `calibrate`.
+        licence: Of the encoder's weights, as their file says it; empty if it says nothing.
     """
 
     model: TransferModel
     classes: tuple[str, ...]
     preprocessing: Mapping[str, Any]
     base: str
+    temperature: float = 1.0
+    licence: str = ""
 
     @property
     def encoder(self) -> Bert:
@@ -64,19 +73,19 @@ def text_head(num_features: int, num_classes: int) -> nn.Sequential:
 def save_text_classifier(path: Path, classifier: TextClassifier) -> None:
     """Write a classifier."""
     encoder = classifier.encoder
-    save_safetensors(
-        path,
-        classifier.model.state_dict(),
-        {
-            "format": FORMAT,
-            "base": classifier.base,
-            "config": json.dumps(encoder.config.to_dict()),
-            "pooling": encoder.pooling,
-            "head": _HEAD,
-            "classes": json.dumps(classifier.classes, ensure_ascii=False),
-            "preprocessing": json.dumps(dict(classifier.preprocessing), ensure_ascii=False),
-        },
-    )
+    metadata = {
+        "format": FORMAT,
+        "base": classifier.base,
+        "config": json.dumps(encoder.config.to_dict()),
+        "pooling": encoder.pooling,
+        "head": _HEAD,
+        "classes": json.dumps(classifier.classes, ensure_ascii=False),
+        "preprocessing": json.dumps(dict(classifier.preprocessing), ensure_ascii=False),
+        "temperature": repr(float(classifier.temperature)),
+    }
+    if classifier.licence:
+        metadata["licence"] = classifier.licence  # it holds for what is made of the weights too
+    save_safetensors(path, classifier.model.state_dict(), metadata)
 
 
 def is_text_model(path: str | PathLike[str]) -> bool:
@@ -110,6 +119,7 @@ def load_text_classifier(path: str | PathLike[str]) -> TextClassifier:
             encoder = Bert(config, pooling)
         base = metadata["base"]
         head = metadata["head"]
+        temperature = checked_temperature(metadata.get("temperature", "1.0"))
     except (KeyError, ValueError) as error:
         raise WeightsFileError(file, f"its metadata is damaged: {error!r}") from error
     if head != _HEAD:
@@ -123,4 +133,5 @@ def load_text_classifier(path: str | PathLike[str]) -> TextClassifier:
     except (NeurenixError, KeyError, ValueError) as error:
         raise WeightsFileError(file, f"its weights do not fit its encoder: {error}") from error
     model.eval()
-    return TextClassifier(model, classes, preprocessing, base)
+    licence = metadata.get("licence", "")
+    return TextClassifier(model, classes, preprocessing, base, temperature, licence)

@@ -35,6 +35,11 @@ class TextOptions(RunOptions):
         )  # fmt: skip
 
     @property
+    def card_base(self) -> str:
+        """What others find the base by: the name of its repository, else that of its folder."""
+        return self.base_name if Path(self.base).exists() else self.base
+
+    @property
     def out_folder(self) -> Path:
         """The folder to write."""
         return self.out or Path(f"{self.texts.stem}-{self.base_name}")

@@ -10,6 +10,7 @@ import neurenix
 from neurenix.backends.registry import resolve
 from neurenix.data.text import Tokenizer
 from neurenix.models import bert
+from neurenix_transfer.photos.model_file import weights_licence
 from neurenix_transfer.runs.training import EVERY_LAYER, unfreeze_for
 from neurenix_transfer.texts.layout import TextLayout, find_layout
 from neurenix_transfer.texts.model_file import TextClassifier, text_head
@@ -74,7 +75,11 @@ def make_plan(options: TextOptions) -> TextPlan:
     unfreeze_for(model, options)
     model.to(device)
     classifier = TextClassifier(
-        model, layout.classes, dict(encoder.weights.preprocessing), options.base_name
+        model,
+        layout.classes,
+        dict(encoder.weights.preprocessing),
+        options.base_name,
+        licence=weights_licence(encoder.weights.path),
     )
     with open(encoder.weights.path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

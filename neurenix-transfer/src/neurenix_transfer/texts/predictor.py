@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 import neurenix
+from neurenix_transfer.insight.temperature import softmax
 from neurenix_transfer.predictor import Prediction, check_confidence
 from neurenix_transfer.texts.model_file import TextClassifier, load_text_classifier
 
@@ -47,9 +48,11 @@ class TextPredictor:
         model: The model, in eval mode.
         classes: The names of the classes, in the order of the model's outputs.
         tokenizer: What makes token ids of a text.
+        temperature: What logits are divided by before softmax.
     """
 
     def __init__(self, classifier: TextClassifier, device: DeviceLike | None = None) -> None:
+        self.temperature = classifier.temperature
         self.model = classifier.model
         self.classes = classifier.classes
         self.tokenizer = classifier.tokenizer()
@@ -81,13 +84,17 @@ class TextPredictor:
 
     def probabilities(self, texts: Sequence[str]) -> Iterator[npt.NDArray[np.float64]]:
         """Give the probabilities of texts, ``(C,)`` each."""
+        for row in self.logits(texts):
+            yield softmax(row, self.temperature)
+
+    def logits(self, texts: Sequence[str]) -> Iterator[npt.NDArray[np.float64]]:
+        """Give the logits of texts, ``(C,)`` each."""
         for text in texts:
             with neurenix.inference_mode():
                 ids = self.tokenizer(text).unsqueeze(0).to(self.device)
-                logits = self.model(ids).numpy()[0].astype(np.float64)
-            # In float64 and on the host, so that rounding cannot make two classes equal.
-            exponentials = np.exp(logits - logits.max())
-            yield exponentials / exponentials.sum()
+                # In float64 and on the host, so that rounding cannot make two classes equal.
+                row: npt.NDArray[np.float64] = self.model(ids).numpy()[0].astype(np.float64)
+            yield row
 
     def __repr__(self) -> str:
         return f"TextPredictor(classes={list(self.classes)}, device={str(self.device)!r})"

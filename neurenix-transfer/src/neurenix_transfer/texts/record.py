@@ -25,7 +25,12 @@ def text_run_record(
         "versions": installed_versions(),
         "device": str(plan.device),
         "platform": platform.platform(),
-        "weights": {"path": str(plan.weights_path), "sha256": plan.weights_sha256},
+        "weights": {
+            "name": plan.options.card_base,
+            "path": str(plan.weights_path),
+            "sha256": plan.weights_sha256,
+            "licence": plan.classifier.licence or None,
+        },
         "texts": {
             "rows": len(layout.source),
             "skipped_lines": layout.source.skipped,
@@ -45,6 +50,10 @@ def text_run_record(
             "bucket": tokenizer.bucket,
             "vocab_size": tokenizer.vocab_size,
         },
-        "model": {"sha256": model_sha256, "total_parameters": plan.total_parameters},
+        "model": {
+            "sha256": model_sha256,
+            "trained_parameters": plan.trained_parameters,
+            "total_parameters": plan.total_parameters,
+        },
         "result": result_record(history, evaluation),
     }
