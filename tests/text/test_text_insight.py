@@ -181,15 +181,23 @@ class TestCard:
         exec(compile(code.group(1), "README.md", "exec"), {})
         assert re.match(r"a new message (ham|spam) 0\.\d+ (True|False)\n", capsys.readouterr().out)
 
-    def test_says_that_a_recipe_trained_the_base(
-        self, fine_tune: Callable[..., Result], tmp_path: Path
+    @pytest.mark.parametrize("recipe", ["probe", "lp-ft", "progressive"])
+    def test_says_whether_a_recipe_trained_the_base(
+        self, fine_tune: Callable[..., Result], text_encoder: Path, tmp_path: Path, recipe: str
     ) -> None:
         folder = tmp_path / "out"
-        result = fine_tune("--out", folder, "--recipe", "lp-ft", "--epochs", 2)
+        result = fine_tune("--out", folder, "--recipe", recipe, "--epochs", 3)
         assert result.exit_code == 0, result.output
+        before = neurenix.models.bert(text_encoder).state_dict()
+        after = neurenix.load(folder).model.get_base_model().state_dict()
+        moved = any(
+            not np.array_equal(before[name].numpy(), after[name].numpy()) for name in before
+        )
         card = (folder / "README.md").read_text(encoding="utf-8")
-        assert "whose layers were trained too by the recipe lp-ft" in card
-        assert "stayed as they are" not in card
+        assert (f"were trained too by the recipe {recipe}" in card) is moved
+        assert ("stayed as they are" in card) is not moved
+        if recipe != "lp-ft":  # of which the best weights may be the probe's
+            assert moved is (recipe == "progressive")
 
     def test_names_the_licence_of_the_weights(
         self, fine_tune: Callable[..., Result], text_encoder: Path, tmp_path: Path

@@ -9,6 +9,7 @@ from typing import Any
 from neurenix_transfer.insight.evaluation import Evaluation, wilson_interval
 
 _TASKS = {"photo": "image-classification", "text": "text-classification"}
+_HEAD_ONLY = ("probe", "head")  # phases of recipes whose weights have the base as it was
 _ESCAPED = "\\`*_{}[]<>|#"
 
 
@@ -145,8 +146,11 @@ def _origin(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _trained(record: Mapping[str, Any]) -> str:
-    unfrozen, recipe = record["options"]["unfreeze"], record["result"].get("recipe")
-    if recipe not in (None, "probe"):
+    unfrozen, result = record["options"]["unfreeze"], record["result"]
+    recipe = result.get("recipe")
+    if recipe is not None and result.get("phase") in _HEAD_ONLY:
+        return f"whose layers stayed as they are, with a new head (recipe {recipe})"
+    if recipe is not None:
         layers = f" in {_listing(unfrozen)}" if unfrozen else ""
         return f"whose layers were trained too{layers} by the recipe {recipe}, with a new head"
     if not unfrozen:

@@ -40,6 +40,7 @@ def result_record(history: History, evaluation: Evaluation | None) -> dict[str, 
         "best_epoch": best,
         "val_loss": None if best is None else history["val_loss"][best],
         "recipe": history.recipe,
+        "phase": history.phases[best] if best is not None and history.phases else None,
         "reason": history.reason,
         "validation": None if evaluation is None else evaluation.summary(),
     }
