@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +104,6 @@ def f1_of_spam(outputs: Any, labels: Any) -> float:
     predicted, truth = outputs.numpy().argmax(axis=1), labels.numpy()
     both = ((predicted == 1) & (truth == 1)).sum()
     return float(2 * both / ((predicted == 1).sum() + (truth == 1).sum()))
-
-
-def test_a_probe_on_photos_takes_less_than_a_second_from_their_features(
-    photos: dict[str, Features],
-) -> None:
-    started = time.process_time()  # what else runs on the machine is no part of it
-    history = adapt(head(512), *photos["train"], *photos["val"], recipe="probe", verbose=0)
-    assert time.process_time() - started < 1.0
-    assert history["val_accuracy"][0] >= 0.93
 
 
 def test_a_probe_on_photos_is_as_good_with_other_seeds(photos: dict[str, Features]) -> None:
