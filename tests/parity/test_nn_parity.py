@@ -14,6 +14,8 @@ from neurenix.nn import init
 
 torch = pytest.importorskip("torch", reason="the comparison needs PyTorch")
 
+pytestmark = pytest.mark.parity
+
 RNG = np.random.default_rng(0)
 RTOL, ATOL = 1e-4, 1e-5
 

@@ -22,6 +22,8 @@ from neurenix.data.transforms.layout import as_picture
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (tox -e parity has it)")
 peer = pytest.importorskip("torchvision.transforms", reason="torchvision is not installed")
 functional = pytest.importorskip("torchvision.transforms.functional")
+
+pytestmark = pytest.mark.parity
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
