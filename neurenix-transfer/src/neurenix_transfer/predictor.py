@@ -19,7 +19,7 @@ from neurenix.errors import NeurenixError
 from neurenix_transfer.insight.temperature import softmax
 from neurenix_transfer.photos.model_file import PhotoClassifier, load_classifier, save_classifier
 from neurenix_transfer.photos.preprocessing import split_preprocessing
-from neurenix_transfer.photos.run_folder import MODEL_FILE
+from neurenix_transfer.runs.run_folder import MODEL_FILE
 
 if TYPE_CHECKING:
     from neurenix.backends import DeviceLike

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from neurenix_transfer.photos.run_folder import RUN_FILES, OutputExistsError, staged_run
+from neurenix_transfer.runs.run_folder import RUN_FILES, OutputExistsError, staged_run
 
 
 def write_run(stage: Path, text: str) -> None:

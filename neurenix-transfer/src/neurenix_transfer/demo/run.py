@@ -20,8 +20,8 @@ from neurenix_transfer.demo.experiment import (
 )
 from neurenix_transfer.demo.network import DigitResNet
 from neurenix_transfer.demo.picture import save_picture
-from neurenix_transfer.photos.console import Console, Stopwatch, duration
-from neurenix_transfer.photos.run_folder import OutputExistsError
+from neurenix_transfer.runs.console import Console, Stopwatch, duration
+from neurenix_transfer.runs.run_folder import OutputExistsError
 
 PICTURE_FILE = "demo.png"
 

@@ -6,9 +6,10 @@
 | `options`, `plan` | what was asked for; what is decided before the first photo is decoded |
 | `layout`, `decoding` | which photos to train and validate on; reading each of them once |
 | `preprocessing` | from a photo to a tensor, in two steps |
-| `recipe`, `estimate` | optimizer and schedule; how long it will take |
+| `estimate` | how long it will take |
 | `evaluation`, `report` | how good predictions are; the picture |
-| `model_file`, `run_folder`, `record` | what is written, and how it appears whole or not at all |
+| `model_file`, `record` | what is written |
 | `answers` | `predict` and `evaluate` |
-| `console` | lines, warnings, bars |
+
+What a run on photos shares with one on texts is in `neurenix_transfer.runs`.
 """

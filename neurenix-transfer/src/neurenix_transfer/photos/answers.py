@@ -14,7 +14,6 @@ from neurenix.data.photo_files import PhotoFolderError, scan_photos
 from neurenix.data.photos import PhotoError
 from neurenix.io import atomic_write
 from neurenix_transfer.insight.evaluation import Evaluation
-from neurenix_transfer.photos.console import Console
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.explaining import explain_photos
 from neurenix_transfer.photos.layout import photos_to_evaluate
@@ -25,6 +24,7 @@ from neurenix_transfer.predictor import (
     check_confidence,
     load_photo_predictor,
 )
+from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.options import OptionError
 
 

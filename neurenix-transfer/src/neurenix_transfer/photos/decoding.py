@@ -19,7 +19,7 @@ import numpy.typing as npt
 from neurenix.data.image_folder import ImageFolder
 from neurenix.data.photo_files import PhotoFolderError
 from neurenix.data.photos import PhotoError, read_photo
-from neurenix_transfer.photos.console import Console
+from neurenix_transfer.runs.console import Console
 
 Pixels = npt.NDArray[np.uint8]
 Resizer = Callable[[Any], Any]

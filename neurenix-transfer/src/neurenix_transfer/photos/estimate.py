@@ -8,7 +8,7 @@ from typing import Any
 
 import neurenix
 from neurenix import Tensor
-from neurenix_transfer.photos.console import Stopwatch, duration
+from neurenix_transfer.runs.console import Stopwatch, duration
 from neurenix_transfer.transfer_model import TransferModel
 
 SAMPLE = 4

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurenix_transfer.insight.grad_cam import grad_cam
-from neurenix_transfer.photos.console import Console
 from neurenix_transfer.predictor import Prediction, Predictor
+from neurenix_transfer.runs.console import Console
 
 
 def explain_photos(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from neurenix.data import Dataset
@@ -12,9 +10,7 @@ from neurenix.data.photo_files import photo_digest
 from neurenix.data.photos import PhotoError
 from neurenix.errors import require
 from neurenix_transfer.history import History
-from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.insight.temperature import Calibration
-from neurenix_transfer.photos.console import Console, Stopwatch, duration
 from neurenix_transfer.photos.decoding import (
     MEMORY_BUDGET_BYTES,
     DecodedFolder,
@@ -30,7 +26,10 @@ from neurenix_transfer.photos.outcome import measure, write_up
 from neurenix_transfer.photos.plan import Plan, make_plan, plan_lines
 from neurenix_transfer.photos.preprocessing import augmented_preprocessing, split_preprocessing
 from neurenix_transfer.photos.record import history_record, run_record, write_json
-from neurenix_transfer.photos.run_folder import (
+from neurenix_transfer.runs.console import Console, Stopwatch, duration
+from neurenix_transfer.runs.options import OptionError
+from neurenix_transfer.runs.result import RunResult
+from neurenix_transfer.runs.run_folder import (
     HISTORY_FILE,
     MODEL_FILE,
     RUN_FILE,
@@ -39,26 +38,7 @@ from neurenix_transfer.photos.run_folder import (
     check_output,
     staged_run,
 )
-from neurenix_transfer.runs.options import OptionError
 from neurenix_transfer.runs.training import kept_line, train_run
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run came to.
-
-    Attributes:
-        folder: Where its files are.
-        history: What each epoch measured.
-        evaluation: The validation photos beside the predictions of the weights that were kept;
-            None where Ctrl-C prevented it.
-        interrupted: Whether Ctrl-C ended the training.
-    """
-
-    folder: Path
-    history: History
-    evaluation: Evaluation | None
-    interrupted: bool
 
 
 def describe_run(options: FineTuneOptions, console: Console | None = None) -> Plan:

@@ -26,7 +26,7 @@ from neurenix.models.preprocessing import (
     preprocessing_from_json,
     preprocessing_to_json,
 )
-from neurenix_transfer.photos.run_folder import MODEL_FILE
+from neurenix_transfer.runs.run_folder import MODEL_FILE
 from neurenix_transfer.transfer_model import TransferModel
 
 FORMAT = "neurenix-photo-classifier-1"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neurenix_transfer.history import History
-from neurenix_transfer.photos.console import duration
+from neurenix_transfer.runs.console import duration
 
 
 def run_facts(record: Mapping[str, Any], history: History) -> dict[str, dict[str, str]]:

@@ -7,8 +7,8 @@ from typing import Any
 from neurenix.errors import NeurenixError
 from neurenix_transfer.fine_tune import fine_tune
 from neurenix_transfer.history import History
-from neurenix_transfer.photos.console import Console
 from neurenix_transfer.recipes import adapt
+from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.optimizer import make_optimizer, make_schedule
 from neurenix_transfer.runs.options import HEAD_LR, RunOptions
 from neurenix_transfer.transfer_model import TransferModel

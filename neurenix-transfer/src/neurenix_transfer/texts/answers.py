@@ -14,10 +14,10 @@ import numpy as np
 from neurenix.data.text import TextFileError, read_texts
 from neurenix.io import atomic_write
 from neurenix_transfer.insight.evaluation import Evaluation
-from neurenix_transfer.photos.console import Console
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.rows import Rows
 from neurenix_transfer.predictor import check_confidence
+from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.options import OptionError
 from neurenix_transfer.texts.layout import read_labelled
 from neurenix_transfer.texts.predictor import TextPrediction, TextPredictor, load_text_predictor

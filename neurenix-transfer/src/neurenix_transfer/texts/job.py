@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
 from neurenix.data.photo_files import photo_digest
 from neurenix.errors import require
-from neurenix_transfer.history import History
-from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.insight.temperature import Calibration
-from neurenix_transfer.photos.console import Console, Stopwatch
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.record import history_record, write_json
-from neurenix_transfer.photos.run_folder import (
+from neurenix_transfer.runs.console import Console, Stopwatch
+from neurenix_transfer.runs.result import RunResult
+from neurenix_transfer.runs.run_folder import (
     HISTORY_FILE,
     MODEL_FILE,
     RUN_FILE,
@@ -30,24 +26,6 @@ from neurenix_transfer.texts.plan import TextPlan, make_plan, plan_lines
 from neurenix_transfer.texts.record import text_run_record
 
 
-@dataclass(frozen=True)
-class TextRunResult:
-    """What a run came to.
-
-    Attributes:
-        folder: Where its files are.
-        history: What each epoch measured.
-        evaluation: The validation texts beside the predictions of the weights that were kept;
-            None where Ctrl-C prevented it.
-        interrupted: Whether Ctrl-C ended the training.
-    """
-
-    folder: Path
-    history: History
-    evaluation: Evaluation | None
-    interrupted: bool
-
-
 def describe_text_run(options: TextOptions, console: Console | None = None) -> TextPlan:
     """Say what would be trained; write nothing."""
     console = console or Console()
@@ -60,7 +38,7 @@ def describe_text_run(options: TextOptions, console: Console | None = None) -> T
     return plan
 
 
-def fine_tune_texts(options: TextOptions, console: Console | None = None) -> TextRunResult:
+def fine_tune_texts(options: TextOptions, console: Console | None = None) -> RunResult:
     """Fine-tune a pretrained text encoder on labelled texts, and write the run's folder.
 
     Args:
@@ -109,7 +87,7 @@ def fine_tune_texts(options: TextOptions, console: Console | None = None) -> Tex
             interrupted = True
         record |= {"interrupted": interrupted, "seconds": round(watch.seconds, 1)}
         write_json(stage / RUN_FILE, record)
-    result = TextRunResult(options.out_folder, history, evaluation, interrupted)
+    result = RunResult(options.out_folder, history, evaluation, interrupted)
     _conclude(result, layout.train.labels or [], calibration, console)
     return result
 
@@ -124,7 +102,7 @@ def _introduce(options: TextOptions, console: Console) -> TextPlan:
 
 
 def _conclude(
-    result: TextRunResult,
+    result: RunResult,
     train_labels: list[int],
     calibration: Calibration | None,
     console: Console,

@@ -15,11 +15,11 @@ from neurenix_transfer.history import History
 from neurenix_transfer.insight.gallery import gallery_items, worst
 from neurenix_transfer.insight.model_card import model_card
 from neurenix_transfer.insight.page import Page, save_page
-from neurenix_transfer.photos.console import Console
 from neurenix_transfer.photos.report import Report, save_report
-from neurenix_transfer.photos.run_folder import CARD_FILE, PAGE_FILE, REPORT_FILE
+from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.facts import run_facts
 from neurenix_transfer.runs.measuring import Measured, measure_logits
+from neurenix_transfer.runs.run_folder import CARD_FILE, PAGE_FILE, REPORT_FILE
 from neurenix_transfer.texts.model_file import TextClassifier
 from neurenix_transfer.texts.predictor import TextPredictor
 from neurenix_transfer.texts.report import draw_texts
