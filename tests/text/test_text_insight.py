@@ -15,7 +15,16 @@ from typer.testing import CliRunner, Result
 
 import neurenix
 from neurenix.cli.shell import app
+from neurenix.data import TextDataset, TextFileError, read_texts
 from neurenix.io import load_safetensors, safetensors_metadata, save_safetensors
+from neurenix.transfer import (
+    DataError,
+    LabelError,
+    TextPredictor,
+    calibrate,
+    evaluate,
+    grad_cam,
+)
 from neurenix_transfer.texts import outcome
 from neurenix_transfer.texts.layout import find_layout
 
@@ -97,6 +106,83 @@ class TestCalibration:
         result = invoke("predict", tmp_path, "free prize")
         assert result.exit_code == 2
         assert "metadata is damaged" in result.stderr
+
+
+class TestFromPython:
+    @pytest.fixture
+    def predictor(self, out: Path) -> TextPredictor:
+        predictor = neurenix.load(out)
+        assert isinstance(predictor, TextPredictor)
+        return predictor
+
+    @pytest.fixture
+    def val(self, messages: Path) -> TextDataset:
+        return find_layout(messages).val
+
+    def test_calibrating_finds_the_runs_temperature_again(
+        self, predictor: TextPredictor, val: TextDataset
+    ) -> None:
+        expected, predictor.temperature = predictor.temperature, 5.0
+        found = calibrate(predictor, val.texts, [val.classes[n] for n in val.labels or []])
+        assert found.temperature == predictor.temperature == expected
+
+    def test_saving_keeps_the_temperature_and_every_bit_of_the_model(
+        self, predictor: TextPredictor, out: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "run").mkdir()
+        predictor.temperature = 2.0
+        for path in (tmp_path / "copy.safetensors", tmp_path / "run"):
+            predictor.save(path)
+            again = neurenix.load(path)
+            assert again.temperature == 2.0
+            assert again.classes == predictor.classes
+            rows = [list(each.logits(["free prize"])) for each in (predictor, again)]
+            assert rows[0][0].tobytes() == rows[1][0].tobytes()
+        metadata = [
+            safetensors_metadata(file / "model.safetensors") for file in (out, tmp_path / "run")
+        ]
+        assert metadata[1] == {**metadata[0], "temperature": "2.0"}
+
+    def test_evaluating_gives_the_runs_figures_for_texts_in_any_form(
+        self, predictor: TextPredictor, val: TextDataset, out: Path, tmp_path: Path
+    ) -> None:
+        expected = read_json(out / "run.json")["result"]["validation"]
+        names = [val.classes[number] for number in val.labels or []]
+        lines = "".join(f"{n}\t{text}\n" for n, text in zip(names, val.texts, strict=True))
+        file = tmp_path / "val.tsv"
+        file.write_text("label\ttext\n" + lines, encoding="utf-8")
+        other_order = TextDataset(val.texts, names, classes=["spam", "ham"])
+        for data, labels in (
+            (val.texts, names),
+            (val.texts, np.array(val.labels)),
+            (val, None),
+            (other_order, None),
+            (file, None),
+            (str(file), None),
+            (read_texts(file), None),
+        ):
+            found = evaluate(predictor, data, labels)
+            assert found.summary() == expected
+        assert found.classes == ("ham", "spam")
+        assert found.paths == ()
+
+    def test_what_does_not_fit_is_an_error(self, predictor: TextPredictor, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="labels are missing"):
+            evaluate(predictor, ["free prize"])
+        with pytest.raises(DataError, match="2 texts and 1 labels"):
+            evaluate(predictor, ["free", "prize"], ["spam"])
+        with pytest.raises(DataError, match="no text"):
+            calibrate(predictor, [], [])
+        with pytest.raises(DataError, match=r"data\[1\] is a int"):
+            evaluate(predictor, ["free", 3], [0, 0])
+        with pytest.raises(LabelError, match="'eggs'; the classes are ham, spam"):
+            evaluate(predictor, ["free"], ["eggs"])
+        with pytest.raises(TextFileError, match="there is no file"):
+            evaluate(predictor, tmp_path / "nosuch.csv")
+        with pytest.raises(ValueError, match="has its own"):
+            evaluate(predictor, ["free"], [0], classes=["a", "b"])
+        with pytest.raises(TypeError, match="shown of photos only"):
+            grad_cam(predictor, "free prize")
 
 
 class TestMinConfidence:

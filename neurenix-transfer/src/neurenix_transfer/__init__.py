@@ -27,7 +27,7 @@
 | `logme`, `hsic`, `blocks`, `chosen_layers`, `pooling`, `batches` | what these are made of |
 | `adapters` | LoRA and DoRA: adapters for Linear and Conv2d, and their files |
 | `insight` | `evaluate`, `calibrate`, `grad_cam`: how good, how sure, and by what it goes |
-| `predictor` | `load`: a fine-tuned model that classifies photos, or texts |
+| `prediction`, `loading` | what fine-tuned models say and can do; `load`, which reads one |
 | `photos`, `texts`, `runs`, `commands`, `demo` | what the commands do with photos and with texts |
 | `activations`, `similarity` | pictures of activations; how alike two models' features are |
 """
@@ -83,12 +83,15 @@ from neurenix_transfer.layer_names import UnknownLayerError
 from neurenix_transfer.layer_outputs import LayerNotRunError
 from neurenix_transfer.layer_scores import LayerScore, Transferability, transferability
 from neurenix_transfer.linear_probe import LinearProbe, StrengthScore, fit_linear_probe
+from neurenix_transfer.loading import load
 from neurenix_transfer.lr_find import LearningRateCurve, lr_find
 from neurenix_transfer.metrics import F1, R2, FunctionMetric, Metric, TopK
-from neurenix_transfer.predictor import Prediction, Predictor, load
+from neurenix_transfer.photos.predictor import Predictor
+from neurenix_transfer.prediction import Prediction
 from neurenix_transfer.recipes import RecipeError, adapt
 from neurenix_transfer.regularizers import L2SP, Regularizer
 from neurenix_transfer.tasks import LabelError
+from neurenix_transfer.texts.predictor import TextPrediction, TextPredictor
 from neurenix_transfer.transfer_model import TransferModel
 
 __all__ = [
@@ -133,6 +136,8 @@ __all__ = [
     "StrengthScore",
     "TensorBoard",
     "TerminateOnNaN",
+    "TextPrediction",
+    "TextPredictor",
     "TopK",
     "TransferModel",
     "Transferability",

@@ -13,7 +13,7 @@ import pytest
 import neurenix
 from neurenix.data.photos import PhotoError, read_photo
 from neurenix.io import load_safetensors, safetensors_metadata, save_safetensors
-from neurenix_transfer.predictor import Predictor
+from neurenix_transfer.photos.predictor import Predictor
 
 from .conftest import Invoke, run_process, save_photo
 

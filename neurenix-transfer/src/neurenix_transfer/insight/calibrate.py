@@ -7,21 +7,21 @@ from typing import Any
 from neurenix.nn import Module
 from neurenix_transfer.insight.outputs import collect_outputs
 from neurenix_transfer.insight.temperature import Calibration, fit_temperature
-from neurenix_transfer.predictor import Predictor
+from neurenix_transfer.prediction import ClassPredictor
 
 
 def calibrate(
-    model: Module | Predictor, data: Any, labels: Any = None, *, batch_size: int = 32
+    model: Module | ClassPredictor, data: Any, labels: Any = None, *, batch_size: int = 32
 ) -> Calibration:
     """Make a classifier's probabilities honest, by one number.
 
     Its logits are divided by the temperature at which held-out samples are the likeliest: above 1
     where the model is too sure of itself. The most probable class never changes. A predictor uses
-    it from now on; `Predictor.save` writes it to the model's file. For another model,
+    it from now on; its method ``save`` writes it to the model's file. For another model,
     `Calibration.probabilities` applies it to logits.
 
     Args:
-        model: A predictor, or a model that gives a row of logits a sample.
+        model: A predictor (see `load`), or a model that gives a row of logits a sample.
         data: Samples that it was not trained on, as for `evaluate`.
         labels: Their classes, as for `evaluate`.
         batch_size: Samples a batch, where the data are not in batches.
@@ -44,6 +44,6 @@ def calibrate(
     """
     outputs = collect_outputs(model, data, labels, batch_size=batch_size)
     calibration = fit_temperature(outputs.logits, outputs.labels)
-    if isinstance(model, Predictor):
+    if isinstance(model, ClassPredictor):
         model.temperature = calibration.temperature
     return calibration

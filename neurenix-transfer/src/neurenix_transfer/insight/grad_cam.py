@@ -13,7 +13,7 @@ from neurenix.nn import Module
 from neurenix.nn.mode import evaluating
 from neurenix_transfer.insight.heat_map import Floats, HeatMap, Pixels, enlarged
 from neurenix_transfer.layer_names import find_layer
-from neurenix_transfer.predictor import Predictor, flat_photos
+from neurenix_transfer.prediction import ClassPredictor
 from neurenix_transfer.sources import placed
 
 
@@ -22,7 +22,7 @@ class GradCamError(NeurenixError, ValueError):
 
 
 def grad_cam(
-    model: Module | Predictor,
+    model: Module | ClassPredictor,
     photo: Any,
     class_: int | str | None = None,
     layer: str | int | None = None,
@@ -41,7 +41,7 @@ def grad_cam(
     modes are put back.
 
     Args:
-        model: A predictor, or any model of images with feature maps inside.
+        model: A predictor of photos, or any model of images with feature maps inside.
         photo: For a predictor the path of a photo or its pixels, RGB bytes; for a model the
             tensor that it takes.
         class_: The class to explain, by its number (for a predictor also by its name); None
@@ -73,9 +73,8 @@ def grad_cam(
         >>> heat_map.values.shape, heat_map.layer
         ((16, 16), '1')
     """
-    if isinstance(model, Predictor):
-        pixels = _one_photo(model, photo)
-        batch = model.to_tensor(pixels).unsqueeze(0)
+    if isinstance(model, ClassPredictor):
+        pixels, batch = model.seen(photo)
         return explain(model.model, batch, pixels, class_, layer, model.classes)
     if not isinstance(model, Module):
         raise TypeError(f"model is a Module or a Predictor, not {model!r}")
@@ -204,13 +203,6 @@ def _weighed(maps: Tensor, grad: Tensor) -> Floats:
     evidence = np.maximum(np.tensordot(weights, values, axes=1), 0.0)
     highest = float(evidence.max())
     return (evidence / highest if highest > 0.0 else evidence).astype(np.float32)
-
-
-def _one_photo(predictor: Predictor, photo: Any) -> Pixels:
-    items = list(flat_photos(photo))
-    if len(items) != 1:
-        raise GradCamError(f"expected one photo, got {len(items)}")
-    return predictor.resized(items[0])
 
 
 def _shown(batch: Tensor) -> Pixels:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from neurenix.nn import Module
 from neurenix.nn.mode import evaluating
 from neurenix_transfer.batches import Batches
 from neurenix_transfer.checking import DataError
-from neurenix_transfer.photos.layout import photos_to_evaluate
-from neurenix_transfer.predictor import Predictor, flat_photos
+from neurenix_transfer.prediction import ClassPredictor
 from neurenix_transfer.probing import probe
 from neurenix_transfer.sources import Array, placed
 from neurenix_transfer.tasks import LabelError
@@ -47,7 +45,7 @@ class Outputs:
 
 
 def collect_outputs(
-    model: Module | Predictor,
+    model: Module | ClassPredictor,
     data: Any,
     labels: Any = None,
     *,
@@ -61,8 +59,8 @@ def collect_outputs(
 
     Args:
         model: A predictor, or a model that gives a row of logits a sample.
-        data: For a predictor photos, or a folder with one folder a class; for a model samples
-            in any form that `fine_tune` takes.
+        data: For a predictor what its ``labelled`` takes; for a model samples in any form that
+            `fine_tune` takes.
         labels: The class of each sample, by number or by name; None where the data say it.
         classes: The names of the classes; a predictor has its own.
         batch_size: Samples a batch, where the data are not in batches.
@@ -72,10 +70,10 @@ def collect_outputs(
         LabelError: A label is no class of the model's.
         TypeError: The model is neither.
     """
-    if isinstance(model, Predictor):
+    if isinstance(model, ClassPredictor):
         if classes is not None:
             raise ValueError("classes were given, but a predictor has its own; leave them out")
-        return _outputs_of_photos(model, data, labels)
+        return _outputs_of(model, data, labels)
     if not isinstance(model, Module):
         raise TypeError(f"model is a Module or a Predictor, not {model!r}")
     if labels is not None and classes is not None:
@@ -145,27 +143,12 @@ def _as_logits(out: Any, terminal: nn.Module | None) -> npt.NDArray[np.float64]:
     return values
 
 
-def _outputs_of_photos(predictor: Predictor, data: Any, labels: Any) -> Outputs:
-    if labels is None:
-        if not isinstance(data, str | PathLike):
-            raise DataError(
-                "labels are missing: give the class of each photo, or a folder with one folder a "
-                "class"
-            )
-        found = photos_to_evaluate(Path(data), predictor.classes)
-        items: list[Any] = list(found.paths)
-        labels = found.labels
-    else:
-        items = list(flat_photos(data))
-        labels = numbered(labels, predictor.classes)
-    if not items:
-        raise DataError("there is no photo to look at")
-    if len(items) != len(labels):
-        raise DataError(f"there are {len(items)} photos and {len(labels)} labels")
-    rows = np.stack(list(predictor.logits(predictor.resized(item) for item in items)))
-    paths = tuple(item for item in items if isinstance(item, Path))
-    numbers = _checked(np.asarray(labels), len(predictor.classes))
-    return Outputs(rows, numbers, predictor.classes, paths if len(paths) == len(items) else ())
+def _outputs_of(predictor: ClassPredictor, data: Any, labels: Any) -> Outputs:
+    samples = predictor.labelled(data, labels)
+    numbers = numbered(samples.labels, predictor.classes)
+    checked = _checked(np.asarray(numbers), len(predictor.classes))
+    rows = np.stack(list(predictor.logits(samples.inputs)))
+    return Outputs(rows, checked, predictor.classes, samples.paths)
 
 
 def _checked(labels: Array, count: int) -> npt.NDArray[np.int64]:

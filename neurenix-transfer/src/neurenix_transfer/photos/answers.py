@@ -17,13 +17,9 @@ from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.explaining import explain_photos
 from neurenix_transfer.photos.layout import photos_to_evaluate
+from neurenix_transfer.photos.predictor import Predictor, load_photo_predictor
 from neurenix_transfer.photos.rows import Rows
-from neurenix_transfer.predictor import (
-    Prediction,
-    Predictor,
-    check_confidence,
-    load_photo_predictor,
-)
+from neurenix_transfer.prediction import Prediction, check_confidence
 from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.options import OptionError
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurenix_transfer.insight.grad_cam import grad_cam
-from neurenix_transfer.predictor import Prediction, Predictor
+from neurenix_transfer.photos.predictor import Predictor
+from neurenix_transfer.prediction import Prediction
 from neurenix_transfer.runs.console import Console
 
 

@@ -19,8 +19,8 @@ from neurenix_transfer.insight.model_card import model_card
 from neurenix_transfer.insight.page import Page, save_page
 from neurenix_transfer.insight.temperature import Calibration
 from neurenix_transfer.photos.model_file import PhotoClassifier
+from neurenix_transfer.photos.predictor import Predictor
 from neurenix_transfer.photos.report import Report, save_report
-from neurenix_transfer.predictor import Predictor
 from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.facts import run_facts
 from neurenix_transfer.runs.measuring import measure_logits

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from neurenix_transfer.predictor import Prediction
+from neurenix_transfer.prediction import Prediction
 
 UNSURE = "unsure"
 

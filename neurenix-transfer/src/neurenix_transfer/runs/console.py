@@ -1,9 +1,10 @@
-"""What the photo commands print: lines, warnings, and a bar where there is a terminal."""
+"""What the commands print: lines, warnings, and a bar where there is a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,15 @@ class Console:
         """Print a warning to standard error."""
         sys.stdout.flush()
         print(f"Warning: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+    @contextmanager
+    def warnings_shown(self) -> Iterator[None]:
+        """Print what a block warns of as warnings of its own."""
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+        for each in caught:
+            self.warn(str(each.message))
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Callable[[], None]]:

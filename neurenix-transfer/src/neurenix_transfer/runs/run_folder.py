@@ -7,6 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 from neurenix.errors import NeurenixError
@@ -39,6 +40,11 @@ def check_output(folder: Path, overwrite: bool) -> None:
             f"{folder} holds a run already ({', '.join(sorted(present))}). Give another --out, or "
             "--overwrite to replace it"
         )
+
+
+def model_file_in(path: str | PathLike[str]) -> Path:
+    """Return the file of a model that is to be written: the one in a folder, or the path itself."""
+    return Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,12 +13,13 @@ import numpy as np
 from neurenix.data.text import TextFileError, read_texts
 from neurenix.io import atomic_write
 from neurenix_transfer.insight.evaluation import Evaluation
+from neurenix_transfer.insight.outputs import numbered
 from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.rows import Rows
-from neurenix_transfer.predictor import check_confidence
+from neurenix_transfer.prediction import check_confidence
 from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.options import OptionError
-from neurenix_transfer.texts.layout import read_labelled
+from neurenix_transfer.texts.layout import texts_to_evaluate
 from neurenix_transfer.texts.predictor import TextPrediction, TextPredictor, load_text_predictor
 
 _LONGEST = 60  # characters of a text in the table that is printed
@@ -109,19 +109,11 @@ def evaluate_texts(
     """
     console = Console(stream=sys.stderr)
     predictor = load_text_predictor(folder, device)
-    source, said = read_labelled(texts, text_column, label_column)
-    for warning in said:
-        console.warn(warning)
-    numbers = {name: number for number, name in enumerate(predictor.classes)}
-    unknown = sorted({label for label in source.labels or [] if label not in numbers})
-    if unknown:
-        raise TextFileError(
-            f"{texts} has labels that the model does not know: {', '.join(unknown[:5])}; it knows "
-            f"{', '.join(predictor.classes)}"
-        )
+    with console.warnings_shown():
+        source = texts_to_evaluate(texts, predictor.classes, text_column, label_column)
     evaluation = Evaluation(
         predictor.classes,
-        np.array([numbers[label] for label in source.labels or []], np.int64),
+        numbered(source.labels, predictor.classes),
         np.stack(_rows(predictor, source.texts, console)),
     )
     if as_json:
@@ -146,12 +138,8 @@ def _texts_of(item: str, text_column: str | None, console: Console) -> list[str]
         if not found:
             raise TextFileError(f"{path} is empty; expected a text a line")
         return found
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        texts = read_texts(path, text_column=text_column, labelled=None)
-    for warning in caught:
-        console.warn(str(warning.message))
-    return texts.texts
+    with console.warnings_shown():
+        return read_texts(path, text_column=text_column, labelled=None).texts
 
 
 def _rows(predictor: TextPredictor, texts: Sequence[str], console: Console) -> list[Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurenix.data.text import TextDataset, TextFileError, Texts, group_alike, read_texts
 from neurenix_transfer.photos.layout import DEFAULT_VAL_FRACTION, SplitError
 
-_NAMED = 3  # texts shown in a message
+_NAMED = 3  # texts or labels shown in a message
 _SHOWN = 60  # characters of each
 
 
@@ -56,7 +57,7 @@ def find_layout(
         raise SplitError(
             f"the fraction to validate on must lie between 0 and 1, not {val_fraction}"
         )
-    source, said = read_labelled(path, text_column, label_column)
+    source, said = _read_labelled(path, text_column, label_column)
     dataset = source.dataset()
     if len(dataset.classes) < 2:
         raise TextFileError(
@@ -86,16 +87,41 @@ def find_layout(
     return layout
 
 
-def read_labelled(
+def texts_to_evaluate(
+    path: Path,
+    classes: Sequence[str],
+    text_column: str | None = None,
+    label_column: str | None = None,
+) -> Texts:
+    """Read the texts to evaluate a model on; what is not clear is warned of.
+
+    Raises:
+        TextFileError: The file cannot be read, or has a class that the model does not know.
+    """
+    source = _read(path, text_column, label_column)
+    unknown = sorted({*(source.labels or [])} - {*classes})
+    if unknown:
+        raise TextFileError(
+            f"{path} has labels that the model does not know: {', '.join(unknown[:_NAMED])}; it "
+            f"knows {', '.join(classes)}"
+        )
+    return source
+
+
+def _read_labelled(
     path: Path, text_column: str | None, label_column: str | None
 ) -> tuple[Texts, list[str]]:
     """Read a file of texts and labels, and return what the reader warned of beside it."""
-    if not path.exists():
-        raise TextFileError(f"there is no file {path}; expected a csv, tsv or jsonl file of texts")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        source = read_texts(path, text_column=text_column, label_column=label_column, labelled=True)
+        source = _read(path, text_column, label_column)
     return source, [str(each.message) for each in caught]
+
+
+def _read(path: Path, text_column: str | None, label_column: str | None) -> Texts:
+    if not path.exists():
+        raise TextFileError(f"there is no file {path}; expected a csv, tsv or jsonl file of texts")
+    return read_texts(path, text_column=text_column, label_column=label_column, labelled=True)
 
 
 def _contradictions(dataset: TextDataset, groups: list[int]) -> list[str]:

@@ -1,9 +1,9 @@
-"""Predicting with a fine-tuned model: photos in, classes and their probabilities out."""
+"""Predicting with a fine-tuned model of photos: photos in, classes and probabilities out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,14 +16,20 @@ from neurenix import Tensor
 from neurenix.data.photo_files import scan_photos
 from neurenix.data.photos import PhotoError, read_photo
 from neurenix.errors import NeurenixError
-from neurenix_transfer.insight.temperature import softmax
+from neurenix_transfer.checking import DataError
+from neurenix_transfer.photos.layout import photos_to_evaluate
 from neurenix_transfer.photos.model_file import PhotoClassifier, load_classifier, save_classifier
 from neurenix_transfer.photos.preprocessing import split_preprocessing
-from neurenix_transfer.runs.run_folder import MODEL_FILE
+from neurenix_transfer.prediction import (
+    ClassPredictor,
+    LabelledSamples,
+    Prediction,
+    check_confidence,
+)
+from neurenix_transfer.runs.run_folder import model_file_in
 
 if TYPE_CHECKING:
     from neurenix.backends import DeviceLike
-    from neurenix_transfer.texts.predictor import TextPredictor
 
 PhotoLike: TypeAlias = "str | PathLike[str] | npt.NDArray[np.uint8]"
 
@@ -34,58 +40,7 @@ class PhotoInputError(NeurenixError, TypeError, ValueError):
     """Something that is neither the path of a photo nor its pixels."""
 
 
-class ConfidenceError(NeurenixError, ValueError):
-    """A least confidence that is no probability."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one photo.
-
-    Attributes:
-        classes: The names of the classes.
-        probabilities: The probability of each, summing to 1.
-        path: The photo; None where its pixels were given.
-        min_confidence: The probability below which the answer is "unsure".
-    """
-
-    classes: tuple[str, ...]
-    probabilities: npt.NDArray[np.float64]
-    path: Path | None = None
-    min_confidence: float = 0.0
-
-    @property
-    def label(self) -> str:
-        """The most probable class."""
-        return self.classes[self.index]
-
-    @property
-    def probability(self) -> float:
-        """The probability of the most probable class."""
-        return float(self.probabilities.max())
-
-    @property
-    def index(self) -> int:
-        """The number of the most probable class."""
-        return int(self.probabilities.argmax())
-
-    @property
-    def is_unsure(self) -> bool:
-        """Whether the most probable class is less probable than was asked for."""
-        return self.probability < self.min_confidence
-
-    def top(self, count: int) -> list[tuple[str, float]]:
-        """Return the most probable classes with their probabilities, the first first."""
-        order = np.argsort(-self.probabilities, kind="stable")[:count]
-        return [(self.classes[index], float(self.probabilities[index])) for index in order]
-
-    def __repr__(self) -> str:
-        where = f", path={str(self.path)!r}" if self.path is not None else ""
-        unsure = ", unsure" if self.is_unsure else ""
-        return f"Prediction({self.label!r}, probability={self.probability:.4f}{unsure}{where})"
-
-
-class Predictor:
+class Predictor(ClassPredictor):
     """A fine-tuned model that classifies photos.
 
     A photo's probabilities do not depend on the photos beside it: where the backend's bits
@@ -103,15 +58,10 @@ class Predictor:
     """
 
     def __init__(self, classifier: PhotoClassifier, device: DeviceLike | None = None) -> None:
-        self.temperature = classifier.temperature
+        super().__init__(classifier.model, classifier.classes, classifier.temperature, device)
         self._classifier = classifier
-        self.model = classifier.model
-        self.classes = classifier.classes
         self.preprocessing = classifier.preprocessing
-        self.device = neurenix.Device(device) if device is not None else neurenix.default_device()
         self.resize, self.to_tensor = split_preprocessing(classifier.preprocessing)
-        self.model.to(self.device)
-        self.model.eval()
 
     def predict(
         self, photos: PhotoLike | Sequence[PhotoLike], *, min_confidence: float = 0.0
@@ -155,18 +105,7 @@ class Predictor:
             row = next(self.probabilities([pixels]))
             yield Prediction(self.classes, row, path, min_confidence)
 
-    def probabilities(
-        self, resized: Iterable[npt.NDArray[np.uint8]]
-    ) -> Iterator[npt.NDArray[np.float64]]:
-        """Give the probabilities of photos that have the model's size already.
-
-        Shape:
-            Input: (H, W, 3) each. Output: (C,) each.
-        """
-        for row in self.logits(resized):
-            yield softmax(row, self.temperature)
-
-    def logits(self, resized: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float64]]:
+    def logits(self, samples: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.float64]]:
         """Give the logits of photos that have the model's size already.
 
         Shape:
@@ -174,14 +113,14 @@ class Predictor:
         """
         backend = self.device.backend
         size = _TILE if backend is not None and backend.batch_invariant else 1
-        tile: list[Any] = []
-        for pixels in resized:
+        tile: list[Tensor] = []
+        for pixels in samples:
             tile.append(self.to_tensor(pixels))
             if len(tile) == size:
-                yield from self._forward(tile)
+                yield from self._run(neurenix.stack(tile))
                 tile = []
         if tile:
-            yield from self._forward(tile)
+            yield from self._run(neurenix.stack(tile))
 
     def resized(self, photo: Path | npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return what the model sees of a photo: the pixels of its part, at its size."""
@@ -189,48 +128,60 @@ class Predictor:
         resized: npt.NDArray[np.uint8] = np.ascontiguousarray(self.resize(pixels))
         return resized
 
+    def labelled(self, data: Any, labels: Any = None) -> LabelledSamples:
+        """Bring photos whose classes are known into one form.
+
+        Args:
+            data: Photos as for `predict`; without labels a folder with one folder a class.
+            labels: The class of each photo, by number or by name.
+
+        Raises:
+            DataError: The data and the labels do not fit together, or there are none.
+            PhotoFolderError: There is no such folder, or it has a class that is not known.
+        """
+        if labels is None:
+            if not isinstance(data, str | PathLike):
+                raise DataError(
+                    "labels are missing: give the class of each photo, or a folder with one "
+                    "folder a class"
+                )
+            found = photos_to_evaluate(Path(data), self.classes)
+            items: list[Any] = list(found.paths)
+            labels = found.labels
+        else:
+            items = list(flat_photos(data))
+        if not items:
+            raise DataError("there is no photo to look at")
+        if len(items) != len(labels):
+            raise DataError(f"there are {len(items)} photos and {len(labels)} labels")
+        paths = tuple(item for item in items if isinstance(item, Path))
+        inputs = (self.resized(item) for item in items)
+        return LabelledSamples(inputs, labels, paths if len(paths) == len(items) else ())
+
+    def seen(self, sample: PhotoLike) -> tuple[npt.NDArray[np.uint8], Tensor]:
+        """Return the pixels that the model sees of a photo, and the batch made of them.
+
+        Shape:
+            (H, W, 3), and (1, C, H, W).
+
+        Raises:
+            PhotoInputError: It is not one photo.
+        """
+        items = list(flat_photos(sample))
+        if len(items) != 1:
+            raise PhotoInputError(f"expected one photo, got {len(items)}")
+        pixels = self.resized(items[0])
+        return pixels, self.to_tensor(pixels).unsqueeze(0)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model with its temperature, to a folder of a run or to a file.
 
         Args:
             path: A folder, whose ``model.safetensors`` is replaced, or the file itself.
         """
-        file = Path(path) / MODEL_FILE if Path(path).is_dir() else Path(path)
-        save_classifier(file, replace(self._classifier, temperature=self.temperature))
-
-    def _forward(self, tile: list[Any]) -> npt.NDArray[np.float64]:
-        with neurenix.inference_mode():
-            batch: Tensor = neurenix.stack(tile).to(self.device)
-            # In float64 and on the host, so that rounding cannot make two classes equal.
-            logits: npt.NDArray[np.float64] = self.model(batch).numpy().astype(np.float64)
-        return logits
-
-    def __repr__(self) -> str:
-        return f"Predictor(classes={list(self.classes)}, device={str(self.device)!r})"
-
-
-def load(path: str | PathLike[str], device: DeviceLike | None = None) -> Predictor | TextPredictor:
-    """Load a fine-tuned model, of photos or of texts.
-
-    Args:
-        path: The folder that ``neurenix fine-tune`` wrote, or its ``model.safetensors``.
-        device: Where to compute; by default the default device.
-
-    Raises:
-        NoModelError: There is no such folder, or it holds no model.
-        WeightsFileError: The model's file is damaged.
-
-    Examples:
-        >>> predictor = neurenix.load("ants-or-bees")  # doctest: +SKIP
-        >>> predictor.predict("garden.jpg")  # doctest: +SKIP
-        [Prediction('bees', probability=0.9731, path='garden.jpg')]
-    """
-    from neurenix_transfer.texts.model_file import is_text_model
-    from neurenix_transfer.texts.predictor import load_text_predictor
-
-    if is_text_model(path):
-        return load_text_predictor(path, device)
-    return load_photo_predictor(path, device)
+        save_classifier(
+            model_file_in(path), replace(self._classifier, temperature=self.temperature)
+        )
 
 
 def load_photo_predictor(path: str | PathLike[str], device: DeviceLike | None = None) -> Predictor:
@@ -241,16 +192,6 @@ def load_photo_predictor(path: str | PathLike[str], device: DeviceLike | None = 
         WeightsFileError: The model's file is damaged.
     """
     return Predictor(load_classifier(path), device)
-
-
-def check_confidence(value: float) -> None:
-    """Check that a least confidence is a probability.
-
-    Raises:
-        ConfidenceError: It is not.
-    """
-    if not 0.0 <= value <= 1.0:
-        raise ConfidenceError(f"a least confidence lies between 0 and 1, not {value}")
 
 
 def flat_photos(photos: Any) -> Iterator[Path | npt.NDArray[np.uint8]]:
