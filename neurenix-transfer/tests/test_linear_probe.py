@@ -219,3 +219,42 @@ def test_neurenixs_generator_is_not_touched():
     state = neurenix.random.default_generator().get_state()
     fit_linear_probe(features, labels)
     assert neurenix.random.default_generator().get_state() == state
+
+
+def test_folds_hold_groups_out_as_a_whole():
+    rng = np.random.default_rng(3)
+    groups = rng.integers(0, 40, 120)
+    labels = groups % 3
+    parts = make_folds(120, 4, 0, labels, groups.tolist())
+    assert sorted(np.concatenate(parts)) == list(range(120))
+    for part in parts:
+        assert not set(groups[part]) & set(np.delete(groups, part))
+        for label in range(3):
+            share = (labels == label).sum() / 4
+            assert abs((labels[part] == label).sum() - share) <= np.bincount(groups).max()
+
+
+def test_what_would_leave_nothing_of_a_class_is_held_out_nowhere():
+    labels = np.array([0] * 6 + [1] * 3 + [2] * 4)
+    groups = [0, 0, 1, 1, 2, 3, 4, 4, 4, 5, 6, 7, 3]  # class 1 is one group; group 3 is of two
+    parts = make_folds(13, 3, 0, labels, groups)
+    assert sorted(np.concatenate(parts)) == [0, 1, 2, 3, 4, 9, 10, 11]
+    with pytest.raises(ValueError, match="two different ones of a class"):
+        make_folds(4, 3, 0, np.array([0, 0, 1, 1]), [0, 0, 1, 1])
+
+
+def test_groups_of_one_sample_change_no_fold():
+    labels = np.arange(33) ** 2 % 3
+    for classes in (labels, None):
+        alone = make_folds(33, 5, 0, classes)
+        grouped = make_folds(33, 5, 0, classes, range(33))
+        assert [part.tolist() for part in alone] == [part.tolist() for part in grouped]
+
+
+def test_copies_do_not_flatter_a_probe():
+    rng = np.random.default_rng(0)
+    noise = np.repeat(rng.normal(size=(30, 40)), 4, axis=0)
+    labels = np.repeat(rng.integers(0, 2, 30), 4)  # nothing to learn: only copies tell the label
+    copies = np.repeat(np.arange(30), 4).tolist()
+    assert fit_linear_probe(noise, labels).score > 0.95
+    assert fit_linear_probe(noise, labels, groups=copies).score < 0.75

@@ -103,6 +103,7 @@ def fit_linear_probe(
     folds: int = 5,
     seed: int = 0,
     num_classes: int | None = None,
+    groups: Sequence[int] | None = None,
 ) -> LinearProbe:
     """Fit a linear head on features, and choose how strongly its weights are held back.
 
@@ -123,6 +124,8 @@ def fit_linear_probe(
         folds: The number of folds, stratified by class.
         seed: What the division into folds depends on.
         num_classes: How many classes there are; by default one more than the highest label.
+        groups: A number a sample; samples of one number, such as copies, stay on one side of
+            every fold.
 
     Raises:
         DataError: Features and labels do not fit together.
@@ -143,7 +146,7 @@ def fit_linear_probe(
         raise ValueError(f"strengths are numbers greater than 0, at least one; got {strengths!r}")
     problem = _problem(matrix, labels_array(labels, "labels"), "labels", num_classes)
     if val is None:
-        held_out = _cross_validate(problem, path, folds, seed)
+        held_out = _cross_validate(problem, path, folds, seed, groups)
     else:
         other = labels_array(val[1], "val labels")
         held_out = _validate(problem, path, _matrix(val[0], "val features"), other)
@@ -193,11 +196,11 @@ class _Problem:
 
 
 def _cross_validate(
-    problem: _Problem, path: list[float], folds: int, seed: int
+    problem: _Problem, path: list[float], folds: int, seed: int, groups: Sequence[int] | None
 ) -> list[StrengthScore]:
     targets = problem.targets
     classes = None if problem.num_classes is None else targets
-    parts = make_folds(len(targets), folds, seed, classes)
+    parts = make_folds(len(targets), folds, seed, classes, groups)
     outputs: list[list[Floats]] = [[] for _ in path]
     for part in parts:
         rest = np.ones(len(targets), dtype=bool)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from neurenix import nn
-from neurenix.data import Dataset
+from neurenix.data import DataLoader, Dataset, Subset, TextDataset
 from neurenix.transfer import TransferModel, adapt
 from neurenix_transfer.recipes.choosing import choose
+from neurenix_transfer.recipes.copies import group_copies
 from neurenix_transfer.recipes.job import Job
 
 
@@ -130,3 +132,62 @@ def test_values_are_compared_by_their_errors(mlp: Any, data: Any) -> None:
     choice, _ = choose(Job(model, points, points.sum(axis=1), epochs=1, verbose=0))
     assert choice.scores["probe"] < 0.0
     assert "mean absolute error" in choice.reason
+
+
+@pytest.fixture
+def texts() -> TextDataset:
+    """Eighty texts of two classes that overlap, of which each stands there twice."""
+    rng = np.random.default_rng(5)
+    written = [f"text {number // 2}" for number in range(80)]
+    labels = [number // 2 % 2 for number in range(80)]
+    points = {
+        text: (rng.normal(size=4) + 0.5 * (2 * label - 1)).astype(np.float32)
+        for text, label in zip(written, labels, strict=True)
+    }
+    varied = [text.upper() if number % 2 else text for number, text in enumerate(written)]
+    return TextDataset(varied, labels, transform=lambda text: points[text.lower()])
+
+
+@pytest.mark.parametrize("form", ["dataset", "loader", "subset"])
+def test_copies_of_a_text_stay_on_one_side_of_every_fold(
+    model: Any, texts: TextDataset, form: str
+) -> None:
+    backwards = list(range(79, -1, -1))
+    data: Any = {
+        "dataset": texts,
+        "loader": DataLoader(texts, batch_size=8),
+        "subset": Subset(texts, backwards),
+    }[form]
+    written = [texts.texts[index].lower() for index in backwards]
+    written = written if form == "subset" else written[::-1]
+    folds = []
+
+    def trial(job: Job, recipe: str, rest: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        assert len(rest) + len(fold) == 80
+        assert not {written[number] for number in rest} & {written[number] for number in fold}
+        folds.append(fold)
+        return np.ones(len(fold))
+
+    choice, probed = choose(Job(model, data, verbose=0), trial)
+    assert choice.recipe == "lp-ft"
+    assert len(folds) == 6
+    assert probed.groups is not None
+    assert len(set(probed.groups.tolist())) == 40
+
+
+def test_copies_do_not_make_few_texts_many(model: Any, texts: TextDataset) -> None:
+    choice, _ = choose(Job(model, texts.select(range(36)), verbose=0), scoring())
+    assert choice.recipe == "probe"
+    assert "9 different samples of a class are too few" in choice.reason
+
+
+def test_identical_photos_are_copies_and_arrays_are_not_compared(tmp_path: Path) -> None:
+    class Decoded(list[np.ndarray]):
+        paths = tuple(tmp_path / name for name in ("a.png", "b.png", "c.png"))
+
+    for path, content in zip(Decoded.paths, (b"1", b"2", b"1"), strict=True):
+        path.write_bytes(content)
+    photos = Dataset(Decoded([np.zeros(1), np.ones(1), np.zeros(1)]), [0, 1, 0])
+    assert group_copies(photos) == [0, 1, 0]
+    assert group_copies(np.zeros((3, 1))) is None
+    assert group_copies(Dataset([np.zeros(1)] * 3, [0, 1, 0])) is None

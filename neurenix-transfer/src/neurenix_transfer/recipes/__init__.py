@@ -9,6 +9,7 @@
 | `lp_ft` | a linear probe, then fine-tuning at a small rate |
 | `progressive` | gradual unfreezing with discriminative rates |
 | `choosing`, `trials` | which of them suits the data, by cross-validation |
+| `copies` | which samples stay on one side of its folds |
 | `layers`, `rates` | which layers of the base are trained; at which rates |
 | `phases` | the history of several phases as one |
 """

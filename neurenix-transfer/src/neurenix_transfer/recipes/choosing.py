@@ -63,13 +63,15 @@ def choose(job: Job, trial: Trial = try_recipe) -> tuple[Choice, ProbeData]:
     data = read_probe_data(job)
     labels = data.train[1]
     classes = None if data.task is Task.VALUES else labels.astype(np.int64)
-    rarest = (
-        len(labels) if classes is None else int(np.unique(classes, return_counts=True)[1].min())
-    )
+    groups = data.groups
+    rarest = _fewest(classes, np.arange(len(labels)) if groups is None else groups)
     if rarest < _FEWEST:
-        why = f"{rarest} samples" + (" of a class" if classes is not None else "")
+        different = "" if groups is None else "different "
+        why = f"{rarest} {different}samples" + (" of a class" if classes is not None else "")
         return Choice("probe", f"{why} are too few to compare recipes by cross-validation"), data
-    folds = make_folds(len(labels), FOLDS, job.seed, classes)
+    folds = make_folds(
+        len(labels), FOLDS, job.seed, classes, None if groups is None else groups.tolist()
+    )
     probed = [_probe_scores(data, job.seed, fold) for fold in folds]
     scores = {"probe": float(np.concatenate(probed).mean())}
     shown = _shown(data.task, scores["probe"])
@@ -110,13 +112,21 @@ def _probe_scores(data: ProbeData, seed: int, fold: Array) -> Floats:
     """Fit a probe without a fold, and score it on that."""
     features, labels = data.train
     rest = _rest(fold, len(labels))
-    probe = fit(data, features[rest], labels[rest], seed)
+    groups = None if data.groups is None else data.groups[rest]
+    probe = fit(data, features[rest], labels[rest], seed, groups)
     predicted = probe.predict(features[fold])
     if data.task is Task.VALUES:
         errors = np.abs(predicted - labels[fold].reshape(predicted.shape))
         scores: Floats = -errors.reshape(len(fold), -1).mean(axis=1)
         return scores
     return np.asarray(predicted == labels[fold].astype(np.int64), np.float64)
+
+
+def _fewest(classes: Array | None, groups: Array) -> int:
+    """Return how many different samples there are, of the rarest class where there are classes."""
+    if classes is None:
+        return len(np.unique(groups))
+    return min(len(np.unique(groups[classes == label])) for label in np.unique(classes))
 
 
 def _difference(differences: Floats) -> tuple[float, float]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import numpy as np
+
 import neurenix
 from neurenix import Tensor
 from neurenix.autograd import no_grad
@@ -17,6 +19,7 @@ from neurenix_transfer.linear_probe import LinearProbe, fit_linear_probe
 from neurenix_transfer.losses import Loss, align, find_loss
 from neurenix_transfer.metrics import Metric, choose_metrics
 from neurenix_transfer.probing import probe
+from neurenix_transfer.recipes.copies import group_copies
 from neurenix_transfer.recipes.head_features import checked_data, head_features
 from neurenix_transfer.recipes.heads import LinearHead, linear_head, not_last
 from neurenix_transfer.recipes.job import Job, RecipeError
@@ -40,6 +43,7 @@ class ProbeData:
         val: The same of the validation data, if any.
         metrics: What is measured beside the task's own metric.
         seconds: What reading them took.
+        groups: Which training samples are copies of each other; None where that is not known.
     """
 
     head: LinearHead
@@ -49,6 +53,7 @@ class ProbeData:
     val: tuple[Array, Array] | None
     metrics: list[Metric]
     seconds: float
+    groups: Array | None = None
 
 
 def run_probe(job: Job, data: ProbeData | None = None) -> History:
@@ -64,7 +69,7 @@ def run_probe(job: Job, data: ProbeData | None = None) -> History:
     """
     data = data or read_probe_data(job)
     started = time.perf_counter()
-    fitted = fit(data, *data.train, job.seed)
+    fitted = fit(data, *data.train, job.seed, data.groups)
     set_probe(data, fitted)
     history = History(
         data.task.metric, data.val is not None, [metric.name for metric in data.metrics]
@@ -114,15 +119,27 @@ def read_probe_data(job: Job) -> ProbeData:
     metrics = choose_metrics(job.options.get("metrics", ()), task, found.output_shape, None)
     features = head_features(job, head, checked)
     seconds = time.perf_counter() - started
-    return ProbeData(head, task, loss, features["train"], features.get("val"), metrics, seconds)
+    copies = group_copies(job.train_data)
+    return ProbeData(
+        head, task, loss, features["train"], features.get("val"), metrics, seconds,
+        None if copies is None else np.array(copies),
+    )  # fmt: skip
 
 
-def fit(data: ProbeData, features: Array, labels: Array, seed: int) -> LinearProbe:
-    """Fit a probe for a task, the strength of its penalty chosen by cross-validation."""
+def fit(
+    data: ProbeData, features: Array, labels: Array, seed: int, groups: Array | None = None
+) -> LinearProbe:
+    """Fit a probe for a task, the strength of its penalty chosen by cross-validation.
+
+    Copies, which ``groups`` tells, stay on one side of its folds.
+    """
+    together = None if groups is None else groups.tolist()
     if data.task is Task.VALUES:
-        return fit_linear_probe(features, labels.astype("float64"), seed=seed)
+        return fit_linear_probe(features, labels.astype("float64"), seed=seed, groups=together)
     classes = 2 if data.task is Task.BINARY else data.head.linear.out_features
-    return fit_linear_probe(features, labels.astype("int64"), seed=seed, num_classes=classes)
+    return fit_linear_probe(
+        features, labels.astype("int64"), seed=seed, num_classes=classes, groups=together
+    )
 
 
 def set_probe(data: ProbeData, fitted: LinearProbe) -> None:
