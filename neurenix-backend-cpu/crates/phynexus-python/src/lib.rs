@@ -1,0 +1,23 @@
+//! `neurenix_backend_cpu._native`: Phynexus as a Python module.
+//!
+//! A kernel is a function `(out, *inputs, **attrs)` on Neurenix tensors, whose buffers are NumPy
+//! arrays. [`argument`] reads them, [`launch`] runs what the pure crates do with them.
+
+mod allocation;
+mod argument;
+mod elementwise;
+mod error;
+mod launch;
+mod settings;
+mod table;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let table = table::Table::in_module(module)?;
+    argument::register(module)?;
+    allocation::register(module)?;
+    elementwise::register(module, &table)?;
+    settings::register(module)
+}

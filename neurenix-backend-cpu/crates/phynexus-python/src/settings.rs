@@ -1,0 +1,45 @@
+//! What the engine runs on: instruction set and threads.
+
+use phynexus_simd::{Isa, has_bf16, has_vnni, isa, set_isa};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Return the instruction set in use: "avx512", "avx2", "neon" or "portable".
+#[pyfunction]
+fn instruction_set() -> &'static str {
+    isa().name()
+}
+
+/// Set the instruction set in use, for tests; None reads NEURENIX_CPU_ISA.
+///
+/// Raises:
+///     ValueError: This processor has not got it, or the variable names none that it has.
+#[pyfunction]
+#[pyo3(signature = (name=None))]
+fn set_instruction_set(name: Option<&str>) -> PyResult<&'static str> {
+    let wanted = name.map(str::parse::<Isa>).transpose();
+    wanted.and_then(set_isa).map(Isa::name).map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
+/// Return what else the instruction set has: names of extensions that kernels use.
+#[pyfunction]
+fn extensions() -> Vec<&'static str> {
+    [("bf16", has_bf16()), ("vnni", has_vnni())]
+        .into_iter()
+        .filter_map(|(name, is_there)| is_there.then_some(name))
+        .collect()
+}
+
+/// Return how many threads the engine uses.
+#[pyfunction]
+fn threads() -> usize {
+    phynexus_runtime::threads()
+}
+
+/// Adds the functions of this module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(instruction_set, module)?)?;
+    module.add_function(wrap_pyfunction!(set_instruction_set, module)?)?;
+    module.add_function(wrap_pyfunction!(extensions, module)?)?;
+    module.add_function(wrap_pyfunction!(threads, module)?)
+}

@@ -1,0 +1,9 @@
+"""Phynexus on the CPU: the native engine of Neurenix.
+
+Installing this distribution is enough: Neurenix finds it through its entry point, and the device
+``cpu`` is served by it from then on. ``cpu@neurenix-core`` stays NumPy's.
+"""
+
+from neurenix_backend_cpu._version import __version__
+
+__all__ = ["__version__"]

@@ -1,0 +1,86 @@
+"""The engine as Neurenix sees it: a buffer is a NumPy array over memory of the engine's pool."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+
+from neurenix.backends import DeviceInfo, Kernel, Shape
+from neurenix.backends.numpy.table import view
+from neurenix_backend_cpu import _native
+from neurenix_backend_cpu.kernels import kernels
+
+if TYPE_CHECKING:
+    from neurenix import Tensor
+    from neurenix.dtypes import DType
+
+Array = np.ndarray[Any, Any]
+
+
+class CpuBackend:
+    """Phynexus on the CPU; see `neurenix.backends.protocol.Backend`.
+
+    A result depends neither on the number of threads nor on the batch that a sample is part of.
+    """
+
+    batch_invariant = True
+
+    def __init__(self) -> None:
+        _native.set_bfloat16(np.dtype(ml_dtypes.bfloat16).num)
+        _native.set_instruction_set()
+        self._kernels = kernels()
+
+    def devices(self) -> Sequence[DeviceInfo]:
+        """Return the one device there is."""
+        name = _processor_name()
+        details = {
+            "instruction set": " ".join((_native.instruction_set(), *_native.extensions())),
+            "threads": str(_native.threads()),
+        }
+        return [DeviceInfo(0, f"{name} (Phynexus)", details=details)]
+
+    def allocator(self, index: int) -> Callable[[Shape, DType], Array]:
+        """Return the pool's allocation."""
+        return _native.allocate
+
+    def from_host(self, array: Array, index: int) -> Array:
+        """Return a dense copy."""
+        buffer = _native.allocate(array.shape, array.dtype)
+        np.copyto(buffer, array)
+        return buffer
+
+    def to_host(self, tensor: Tensor) -> Array:
+        """Return the array itself, without a copy."""
+        return view(tensor)
+
+    def synchronize(self, index: int) -> None:
+        """Return at once: every kernel has finished when it returns."""
+
+    def kernels(self) -> Mapping[str, Kernel]:
+        """Return the kernels, by the names of the ops."""
+        return self._kernels
+
+
+def open_backend() -> CpuBackend:
+    """Open the engine.
+
+    Raises:
+        ValueError: ``NEURENIX_CPU_ISA`` or ``NEURENIX_NUM_THREADS`` is nonsense.
+    """
+    return CpuBackend()
+
+
+def _processor_name() -> str:
+    """Return what the processor is called."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
