@@ -197,7 +197,12 @@ class TestCard:
                 "train": dict.fromkeys(classes, 20),
                 "val": dict.fromkeys(classes, 20),
             },
-            "model": {"sha256": "cd" * 32, "trained_parameters": 10, "total_parameters": 1000},
+            "model": {
+                "sha256": "cd" * 32,
+                "trained_parameters": 10,
+                "trained_layers": [],
+                "total_parameters": 1000,
+            },
             "result": {"epochs": 3, "calibration": {"temperature": 1.5}},
         }
 

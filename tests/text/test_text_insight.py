@@ -280,10 +280,37 @@ class TestCard:
             not np.array_equal(before[name].numpy(), after[name].numpy()) for name in before
         )
         card = (folder / "README.md").read_text(encoding="utf-8")
-        assert (f"were trained too by the recipe {recipe}" in card) is moved
+        assert f"(recipe {recipe}, phase " in card
+        assert ("learned too" in card) is moved
         assert ("stayed as they are" in card) is not moved
         if recipe != "lp-ft":  # of which the best weights may be the probe's
             assert moved is (recipe == "progressive")
+
+    def test_counts_what_learned_in_the_weights_that_are_kept(
+        self, fine_tune: Callable[..., Result], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "out"
+        # So high a rate of the base that its fine-tuning makes things worse: the probe is kept.
+        given = ("--recipe", "lp-ft", "--unfreeze", "encoder.layer.1", "--base-lr", 3)
+        result = fine_tune("--out", folder, "--epochs", 1, *given)
+        assert "Kept epoch 1 of 2 (probe)" in result.stdout
+        model = read_json(folder / "run.json")["model"]
+        assert model["trained_layers"] == []
+        assert model["trained_parameters"] == 2 * 32 + 2
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert "stayed as they are, with a new head (recipe lp-ft, phase probe)" in card
+        assert "| of them trained | 66 |" in card
+        assert "of which 66 were trained" in (folder / "report.html").read_text(encoding="utf-8")
+
+    def test_names_the_layers_that_learned(
+        self, fine_tune: Callable[..., Result], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "out"
+        result = fine_tune("--out", folder, "--epochs", 1, "--unfreeze", "encoder.layer.1")
+        assert result.exit_code == 0, result.output
+        assert read_json(folder / "run.json")["model"]["trained_layers"] == ["encoder.layer.1"]
+        card = (folder / "README.md").read_text(encoding="utf-8")
+        assert "in which encoder.layer.1 learned too, with a new head" in card
 
     def test_names_the_licence_of_the_weights(
         self, fine_tune: Callable[..., Result], text_encoder: Path, tmp_path: Path

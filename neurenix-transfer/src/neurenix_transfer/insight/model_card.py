@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neurenix_transfer.insight.evaluation import Evaluation, wilson_interval
+from neurenix_transfer.recipes.layers import EVERY_LAYER
 
 _TASKS = {"photo": "image-classification", "text": "text-classification"}
-_HEAD_ONLY = ("probe", "head")  # phases of recipes whose weights have the base as it was
 _ESCAPED = "\\`*_{}[]<>|#"
 
 
@@ -146,16 +146,14 @@ def _origin(record: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _trained(record: Mapping[str, Any]) -> str:
-    unfrozen, result = record["options"]["unfreeze"], record["result"]
-    recipe = result.get("recipe")
-    if recipe is not None and result.get("phase") in _HEAD_ONLY:
-        return f"whose layers stayed as they are, with a new head (recipe {recipe})"
-    if recipe is not None:
-        layers = f" in {_listing(unfrozen)}" if unfrozen else ""
-        return f"whose layers were trained too{layers} by the recipe {recipe}, with a new head"
-    if not unfrozen:
-        return "whose layers stayed as they are, with a new head"
-    return f"of which {_listing(unfrozen)} was trained too, with a new head"
+    """Say what of the base learned in the weights that were kept."""
+    layers, result = record["model"]["trained_layers"], record["result"]
+    recipe, phase = result.get("recipe"), str(result.get("phase"))
+    by = "" if recipe is None else f" (recipe {recipe}, phase {_text(phase)})"
+    if not layers:
+        return f"whose layers stayed as they are, with a new head{by}"
+    which = "all layers" if layers == [EVERY_LAYER] else _listing(layers)
+    return f"in which {which} learned too, with a new head{by}"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -9,7 +9,6 @@ from neurenix.data import Dataset
 from neurenix.data.photo_files import photo_digest
 from neurenix.data.photos import PhotoError
 from neurenix.errors import require
-from neurenix_transfer.history import History
 from neurenix_transfer.insight.temperature import Calibration
 from neurenix_transfer.photos.decoding import (
     MEMORY_BUDGET_BYTES,
@@ -38,7 +37,7 @@ from neurenix_transfer.runs.run_folder import (
     check_output,
     staged_run,
 )
-from neurenix_transfer.runs.training import kept_line, train_run
+from neurenix_transfer.runs.training import Training, kept_line, train_run
 
 
 def describe_run(options: FineTuneOptions, console: Console | None = None) -> Plan:
@@ -89,7 +88,8 @@ def fine_tune_photos(options: FineTuneOptions, console: Console | None = None) -
     with staged_run(options.out_folder, options.overwrite) as stage:
         train, val = _decode(plan, console)
         decoded = watch.seconds
-        history, interrupted = _train(plan, train, val, console)
+        training = _train(plan, train, val, console)
+        history, interrupted = training.history, training.interrupted
         trained = watch.seconds
         outcome, classifier = None, plan.classifier
         try:
@@ -100,7 +100,8 @@ def fine_tune_photos(options: FineTuneOptions, console: Console | None = None) -
         evaluation = None if outcome is None else outcome.evaluation
         save_classifier(stage / MODEL_FILE, classifier)
         write_json(stage / HISTORY_FILE, history_record(history))
-        record = run_record(plan, history, evaluation, train, val, photo_digest(stage / MODEL_FILE))
+        sha256 = photo_digest(stage / MODEL_FILE)
+        record = run_record(plan, history, training.learned, evaluation, train, val, sha256)
         record["weights"]["licence"] = classifier.licence or None
         record["result"]["calibration"] = outcome and outcome.calibration.record()
         record["timings"] = {
@@ -147,9 +148,7 @@ def _decode(plan: Plan, console: Console) -> tuple[DecodedFolder, DecodedFolder]
     return train, val
 
 
-def _train(
-    plan: Plan, train: DecodedFolder, val: DecodedFolder, console: Console
-) -> tuple[History, bool]:
+def _train(plan: Plan, train: DecodedFolder, val: DecodedFolder, console: Console) -> Training:
     options, classifier = plan.options, plan.classifier
     _, to_tensor = split_preprocessing(classifier.preprocessing)
     transform = to_tensor

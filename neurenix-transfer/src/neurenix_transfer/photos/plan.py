@@ -21,7 +21,8 @@ from neurenix_transfer.photos.model_file import (
     weights_licence,
 )
 from neurenix_transfer.photos.options import FineTuneOptions
-from neurenix_transfer.runs.training import EVERY_LAYER, unfreeze_for
+from neurenix_transfer.recipes.layers import EVERY_LAYER
+from neurenix_transfer.runs.training import unfreeze_for
 from neurenix_transfer.transfer_model import TransferModel
 
 

@@ -15,6 +15,7 @@ from neurenix_transfer.history import History
 from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.decoding import DecodedFolder
 from neurenix_transfer.photos.plan import Plan, class_counts
+from neurenix_transfer.runs.learned import Learned
 
 # What the numbers of a run depend on.
 _PACKAGES = ("neurenix", "neurenix-core", "neurenix-transfer", "numpy", "pillow", "tokenizers")
@@ -49,6 +50,7 @@ def result_record(history: History, evaluation: Evaluation | None) -> dict[str, 
 def run_record(
     plan: Plan,
     history: History,
+    learned: Learned,
     evaluation: Evaluation | None,
     train: DecodedFolder,
     val: DecodedFolder,
@@ -78,7 +80,8 @@ def run_record(
         "preprocessing": plan.classifier.preprocessing,
         "model": {
             "sha256": model_sha256,
-            "trained_parameters": plan.trained_parameters,
+            "trained_parameters": learned.parameters,
+            "trained_layers": list(learned.layers),
             "total_parameters": plan.total_parameters,
         },
         "result": result_record(history, evaluation),

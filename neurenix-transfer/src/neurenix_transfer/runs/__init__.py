@@ -4,6 +4,7 @@
 |---|---|
 | `options` | the options that every run has |
 | `training` | the training itself: a recipe or the usual one; Ctrl-C; a loss that is no number |
+| `learned` | what of a model the training changed |
 | `measuring` | the temperature, and how good the model is with it |
 | `facts` | what the page of a run says of options, times, model and versions |
 | `console` | lines, warnings, bars, and a stopwatch |

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from neurenix.errors import NeurenixError
 from neurenix_transfer.fine_tune import fine_tune
 from neurenix_transfer.history import History
 from neurenix_transfer.recipes import adapt
+from neurenix_transfer.recipes.layers import EVERY_LAYER
 from neurenix_transfer.runs.console import Console
+from neurenix_transfer.runs.learned import Learned, WeightsBefore
 from neurenix_transfer.runs.optimizer import make_optimizer, make_schedule
 from neurenix_transfer.runs.options import HEAD_LR, RunOptions
 from neurenix_transfer.transfer_model import TransferModel
 
-EVERY_LAYER = "all"
-"""The name that ``--unfreeze`` takes for the whole base."""
+
+@dataclass(frozen=True)
+class Training:
+    """A training that has ended.
+
+    Attributes:
+        history: What each epoch measured.
+        interrupted: Whether Ctrl-C ended it.
+        learned: What of the model it changed, in the weights that are kept.
+    """
+
+    history: History
+    interrupted: bool
+    learned: Learned
 
 
 class DivergedError(NeurenixError, ArithmeticError):
@@ -23,7 +38,7 @@ class DivergedError(NeurenixError, ArithmeticError):
 
 def train_run(
     model: TransferModel, options: RunOptions, train: Any, val: Any, console: Console
-) -> tuple[History, bool]:
+) -> Training:
     """Train as the options say, and keep the weights of the lowest validation loss.
 
     Args:
@@ -33,14 +48,12 @@ def train_run(
         val: A Dataset to validate on.
         console: Where lines go.
 
-    Returns:
-        The history, and whether Ctrl-C ended the training.
-
     Raises:
         DivergedError: No epoch had a validation loss that is a number.
         KeyboardInterrupt: Ctrl-C before the first epoch had ended.
     """
     interrupted = False
+    before = WeightsBefore(model)
     try:
         history = _train(model, options, train, val, 0 if console.quiet else 1)
     except KeyboardInterrupt as interrupt:
@@ -56,7 +69,7 @@ def train_run(
             "the validation loss was never a number, so that no weights are worth keeping: lower "
             f"--lr ({options.lr:g})" + (" and --base-lr" if options.unfreeze else "")
         )
-    return history, interrupted
+    return Training(history, interrupted, before.learned())
 
 
 def unfreeze_for(model: TransferModel, options: RunOptions) -> None:

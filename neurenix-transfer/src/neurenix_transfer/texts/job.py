@@ -60,9 +60,8 @@ def fine_tune_texts(options: TextOptions, console: Console | None = None) -> Run
     layout, classifier = plan.layout, plan.classifier
     read = watch.seconds
     with staged_run(options.out_folder, options.overwrite) as stage:
-        history, interrupted = train_run(
-            classifier.model, options, layout.train, layout.val, console
-        )
+        training = train_run(classifier.model, options, layout.train, layout.val, console)
+        history, interrupted = training.history, training.interrupted
         trained = watch.seconds
         outcome = None
         try:
@@ -74,7 +73,9 @@ def fine_tune_texts(options: TextOptions, console: Console | None = None) -> Run
         calibration = None if outcome is None else outcome.measured.calibration
         save_text_classifier(stage / MODEL_FILE, classifier)
         write_json(stage / HISTORY_FILE, history_record(history))
-        record = text_run_record(plan, history, evaluation, photo_digest(stage / MODEL_FILE))
+        record = text_run_record(
+            plan, history, training.learned, evaluation, photo_digest(stage / MODEL_FILE)
+        )
         record["result"]["calibration"] = calibration and calibration.record()
         record["timings"] = {
             "reading": round(read, 3),

@@ -11,7 +11,8 @@ from neurenix.backends.registry import resolve
 from neurenix.data.text import Tokenizer
 from neurenix.models import bert
 from neurenix_transfer.photos.model_file import weights_licence
-from neurenix_transfer.runs.training import EVERY_LAYER, unfreeze_for
+from neurenix_transfer.recipes.layers import EVERY_LAYER
+from neurenix_transfer.runs.training import unfreeze_for
 from neurenix_transfer.texts.layout import TextLayout, find_layout
 from neurenix_transfer.texts.model_file import TextClassifier, text_head
 from neurenix_transfer.texts.options import TextOptions

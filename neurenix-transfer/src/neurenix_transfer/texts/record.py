@@ -10,11 +10,16 @@ from neurenix.data.text import texts_digest
 from neurenix_transfer.history import History
 from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.photos.record import installed_versions, result_record
+from neurenix_transfer.runs.learned import Learned
 from neurenix_transfer.texts.plan import TextPlan
 
 
 def text_run_record(
-    plan: TextPlan, history: History, evaluation: Evaluation | None, model_sha256: str
+    plan: TextPlan,
+    history: History,
+    learned: Learned,
+    evaluation: Evaluation | None,
+    model_sha256: str,
 ) -> dict[str, Any]:
     """Return everything that a run was made of and came to, for JSON."""
     layout = plan.layout
@@ -52,7 +57,8 @@ def text_run_record(
         },
         "model": {
             "sha256": model_sha256,
-            "trained_parameters": plan.trained_parameters,
+            "trained_parameters": learned.parameters,
+            "trained_layers": list(learned.layers),
             "total_parameters": plan.total_parameters,
         },
         "result": result_record(history, evaluation),
