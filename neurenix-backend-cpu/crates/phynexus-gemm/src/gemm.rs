@@ -1,0 +1,194 @@
+//! Products of two matrices: how an operand is prepared and how the work is shared out.
+
+use phynexus_simd::{Isa, Kernel, Simd, dispatch_on, isa};
+
+use crate::epilogue::Epilogue;
+use crate::matrix::{MatMut, MatRef, Target};
+use crate::pack::with_floats;
+use crate::packed::{Address, PackedB, PanelLayout};
+use crate::tiles::{Panels, Product};
+use phynexus_runtime::{parallel_for, threads};
+
+/// Floats of `B` that are packed at a time.
+const PACKED_FLOATS: usize = 4 << 20;
+
+/// Multiply-adds that are worth a second thread: about 20 microseconds.
+pub(crate) const PARALLEL_WORK: usize = 2 << 20;
+
+/// `c = a * b`, with an epilogue. Any strides; see the crate's documentation for what is promised.
+///
+/// # Panics
+/// If shapes do not fit one another.
+pub fn gemm(a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>, epilogue: &Epilogue<'_>) {
+    gemm_on(isa(), a, b, c, epilogue);
+}
+
+/// [`gemm`] on an instruction set.
+///
+/// # Panics
+/// If shapes do not fit one another or this processor has not got the instruction set.
+pub fn gemm_on(isa: Isa, a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>, epilogue: &Epilogue<'_>) {
+    check(a, b.rows(), b.cols(), &c, epilogue);
+    // SAFETY: the shapes fit, and `c` is borrowed for writing.
+    unsafe { multiply(isa, threads(), a, b, c.target(), epilogue) };
+}
+
+/// `c = a * b` with `b` packed before, with an epilogue.
+///
+/// # Panics
+/// If shapes do not fit one another.
+pub fn gemm_packed(a: MatRef<'_>, b: &PackedB, c: MatMut<'_>, epilogue: &Epilogue<'_>) {
+    check(a, b.rows(), b.cols(), &c, epilogue);
+    let whole = Whole { a, b: Right::Packed(b), c: c.target(), epilogue, workers: threads() };
+    dispatch_on(b.isa(), whole);
+}
+
+pub(crate) fn check(a: MatRef<'_>, b_rows: usize, b_cols: usize, c: &MatMut<'_>, epilogue: &Epilogue<'_>) {
+    let fits = a.cols() == b_rows && c.rows() == a.rows() && c.cols() == b_cols;
+    assert!(fits, "{}x{} = {}x{} * {b_rows}x{b_cols} is no product", c.rows(), c.cols(), a.rows(), a.cols());
+    epilogue.check(c.rows(), c.cols());
+}
+
+/// `c = a * b` where shapes are known to fit, by at most `workers` threads.
+///
+/// # Safety
+/// `c` has `a.rows()` times `b.cols()` elements, valid for reads and writes by this thread and
+/// those that help it, and the epilogue was checked for them.
+pub(crate) unsafe fn multiply(
+    isa: Isa,
+    workers: usize,
+    a: MatRef<'_>,
+    b: MatRef<'_>,
+    c: Target,
+    epilogue: &Epilogue<'_>,
+) {
+    let is_upright = c.col_stride == 1 && b.cols() > 1 || c.row_stride != 1;
+    if is_upright {
+        dispatch_on(isa, Whole { a, b: Right::Plain(b), c, epilogue, workers });
+    } else {
+        let epilogue = &epilogue.t();
+        dispatch_on(isa, Whole { a: b.t(), b: Right::Plain(a.t()), c: c.t(), epilogue, workers });
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Right<'a> {
+    Plain(MatRef<'a>),
+    Packed(&'a PackedB),
+}
+
+/// A whole product.
+struct Whole<'a> {
+    a: MatRef<'a>,
+    b: Right<'a>,
+    c: Target,
+    epilogue: &'a Epilogue<'a>,
+    workers: usize,
+}
+
+impl Kernel for Whole<'_> {
+    type Output = ();
+
+    fn run<S: Simd>(self, simd: S) {
+        let Self { a, b, c, epilogue, workers } = self;
+        match b {
+            Right::Packed(packed) => {
+                let layout = PanelLayout::new::<S>(packed.cols());
+                let b = Panels::packed(layout, packed.rows(), packed.as_ptr());
+                share_out(simd, workers, &Product { a, b, c, epilogue, continues: false, is_partial: false });
+            }
+            Right::Plain(b) => plain(simd, workers, a, b, c, epilogue),
+        }
+    }
+}
+
+fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Target, epilogue: &Epilogue<'_>) {
+    let (depth, cols) = (b.rows(), b.cols());
+    let layout = PanelLayout::new::<S>(cols);
+    if b.col_stride() == 1 && a.rows() <= 2 * S::ROWS {
+        let edge_cols = layout.edge_cols();
+        with_floats(layout.edge_width() * depth, |edge| {
+            if edge_cols > 0 {
+                let to = edge.wrapping_sub(layout.full() * layout.width * depth);
+                // SAFETY: the panel at the edge alone is written, which the scratch holds.
+                unsafe { layout.pack(simd, b, layout.full(), to) };
+            }
+            let b = Panels::in_place(layout, b, edge);
+            share_out(simd, workers, &Product { a, b, c, epilogue, continues: false, is_partial: false });
+        });
+        return;
+    }
+    let most_depth = depth.min(PACKED_FLOATS / (16 * layout.width));
+    let most_cols = (PACKED_FLOATS / most_depth.max(1) / layout.width).max(1) * layout.width;
+    with_floats(PanelLayout { cols: cols.min(most_cols), ..layout }.floats(most_depth), |scratch| {
+        let to = Address(scratch);
+        for col in (0..cols).step_by(most_cols) {
+            let layout = PanelLayout { cols: most_cols.min(cols - col), ..layout };
+            let mut k = 0;
+            loop {
+                let deep = most_depth.min(depth - k);
+                // SAFETY: parts of the operands.
+                let (a, b) = unsafe {
+                    (
+                        MatRef::from_raw(a.at(0, k), a.rows(), deep, a.row_stride(), a.col_stride()),
+                        MatRef::from_raw(b.at(k, col), deep, layout.cols, b.row_stride(), b.col_stride()),
+                    )
+                };
+                let pack = |index| {
+                    // SAFETY: the scratch holds as many floats; each panel has its own place.
+                    unsafe { layout.pack(simd, b, index, to.get()) };
+                };
+                if workers == 1 || deep * layout.cols < PARALLEL_WORK / 16 {
+                    (0..layout.count()).for_each(pack);
+                } else {
+                    parallel_for(layout.count(), pack);
+                }
+                let b = Panels::packed(layout, deep, scratch);
+                let epilogue = &epilogue.columns(col, layout.cols);
+                let c = c.moved(col as isize * c.col_stride);
+                let is_partial = k + deep < depth;
+                share_out(simd, workers, &Product { a, b, c, epilogue, continues: k > 0, is_partial });
+                k += deep;
+                if k >= depth {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+/// Cuts a product into parts for the threads.
+fn share_out<S: Simd>(simd: S, workers: usize, product: &Product<'_>) {
+    /// Blocks of rows of a part: its rows of `A`, packed, take about half of the second-level cache.
+    const PART_BLOCKS: usize = 32;
+    /// Panels of a part: enough to make up for packing its rows of `A`.
+    const PART_PANELS: usize = 64;
+    let (rows, panels) = (product.a.rows(), product.b.layout.count());
+    let (mut row_parts, mut panel_parts) =
+        (rows.div_ceil(PART_BLOCKS * S::ROWS), panels.div_ceil(PART_PANELS));
+    let work = rows * product.b.layout.cols * product.a.cols();
+    if workers > 1 && work >= PARALLEL_WORK {
+        let wanted = workers.min(work / (PARALLEL_WORK / 2));
+        while row_parts * panel_parts % wanted != 0 && row_parts * panel_parts < 4 * wanted {
+            let (high, wide) = (rows / row_parts / S::ROWS, panels / panel_parts);
+            if high >= wide && high >= 2 {
+                row_parts += 1;
+            } else if wide >= 2 {
+                panel_parts += 1;
+            } else {
+                break;
+            }
+        }
+    }
+    let part = |index: usize| {
+        let (i, j) = (index / panel_parts, index % panel_parts);
+        let range = |i: usize, many: usize, parts: usize| i * many / parts..(i + 1) * many / parts;
+        // SAFETY: whoever made the product vouches for it; parts do not overlap.
+        unsafe { product.part(simd, range(i, rows, row_parts), range(j, panels, panel_parts)) };
+    };
+    match row_parts * panel_parts {
+        1 => part(0),
+        parts if workers == 1 || work < PARALLEL_WORK => (0..parts).for_each(part),
+        parts => parallel_for(parts, part),
+    }
+}

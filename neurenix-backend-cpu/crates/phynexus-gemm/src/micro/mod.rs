@@ -1,0 +1,9 @@
+//! Inner loops: a block of results whose sums stay in registers, for products and convolutions.
+//!
+//! A block is `ROWS` rows of `COLS` vectors of 16 columns. Every result is one chain of fused
+//! multiply-adds over `k = 0, 1, 2 ...`, in whatever block it lies.
+
+mod f32;
+
+pub use f32::{BColumns, accumulate_blocks, accumulate_steps, clear, load_sums, store_sums};
+pub(crate) use f32::{TileArgs, tile_fn, widest};

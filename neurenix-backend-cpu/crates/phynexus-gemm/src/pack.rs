@@ -1,0 +1,140 @@
+//! Copies of operands in the order in which the inner loops read them.
+
+use phynexus_runtime::scratch::with_scratch;
+use phynexus_simd::{Kernel, LANES, Simd};
+
+use crate::epilogue::load;
+use crate::matrix::MatRef;
+
+/// Copies 16 by 16 elements, `rows` and `cols` of which there are, with rows and columns exchanged:
+/// `to[col * to_step + row] = from[row * from_step + col]`. The rows missing become zeros.
+///
+/// # Safety
+/// What there is is valid for reads, `cols` times 16 floats are valid for writes.
+#[inline(always)]
+unsafe fn transpose_block<S: Simd>(
+    simd: S,
+    from: *const f32,
+    from_step: isize,
+    (rows, cols): (usize, usize),
+    to: *mut f32,
+    to_step: usize,
+) {
+    let mut block = [simd.zero(); LANES];
+    // SAFETY: as the caller vouches.
+    unsafe {
+        if rows == LANES && cols == LANES {
+            for (row, vector) in block.iter_mut().enumerate() {
+                *vector = simd.load(from.offset(row as isize * from_step));
+            }
+        } else {
+            for (row, vector) in block.iter_mut().enumerate().take(rows) {
+                *vector = simd.load_first(from.offset(row as isize * from_step), cols);
+            }
+        }
+        simd.transpose(&mut block);
+        for (col, &vector) in block.iter().enumerate().take(cols) {
+            simd.store(to.add(col * to_step), vector);
+        }
+    }
+}
+
+/// Packs some columns of `B` for [`crate::micro`]: `to` becomes `[k][width]`, zeros after the last
+/// column.
+pub(crate) struct PackB<'a> {
+    /// The columns, at most `width` of them.
+    pub b: MatRef<'a>,
+    /// A multiple of 16.
+    pub width: usize,
+    /// `k * width` floats.
+    pub to: *mut f32,
+}
+
+impl Kernel for PackB<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { b, width, to } = self;
+        let (depth, cols) = (b.rows(), b.cols());
+        debug_assert!(cols <= width && width.is_multiple_of(LANES));
+        // SAFETY: reads are of elements of `b`, writes lie within `depth * width` floats.
+        unsafe {
+            if b.row_stride() == 1 && b.col_stride() != 1 {
+                for v in (0..width).step_by(LANES) {
+                    let there = LANES.min(cols.saturating_sub(v));
+                    for k in (0..depth).step_by(LANES) {
+                        let shape = (there, LANES.min(depth - k));
+                        transpose_block(
+                            simd,
+                            b.at(k, v),
+                            b.col_stride(),
+                            shape,
+                            to.add(k * width + v),
+                            width,
+                        );
+                    }
+                }
+            } else {
+                for k in 0..depth {
+                    for v in (0..width).step_by(LANES) {
+                        let many = LANES.min(cols.saturating_sub(v));
+                        simd.store(to.add(k * width + v), load(simd, b.at(k, v), b.col_stride(), many));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Packs some rows of `A` for [`crate::micro::accumulate_blocks`]: `to` becomes
+/// `[k / 16][rows][16]`, zeros after the last `k`.
+pub(crate) struct PackA<'a> {
+    /// The rows.
+    pub a: MatRef<'a>,
+    /// `rows` times `k` floats, `k` rounded up to a multiple of 16.
+    pub to: *mut f32,
+}
+
+impl Kernel for PackA<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { a, to } = self;
+        let (rows, depth) = (a.rows(), a.cols());
+        // SAFETY: reads are of elements of `a`, writes lie within `rows * depth` floats, `depth`
+        // rounded up.
+        unsafe {
+            if a.row_stride() == 1 && a.col_stride() != 1 {
+                for k in (0..depth).step_by(LANES) {
+                    let to = to.add(k * rows);
+                    let there = LANES.min(depth - k);
+                    for i in (0..rows).step_by(LANES) {
+                        let shape = (there, LANES.min(rows - i));
+                        transpose_block(simd, a.at(i, k), a.col_stride(), shape, to.add(i * LANES), LANES);
+                    }
+                }
+            } else {
+                for k in (0..depth).step_by(LANES) {
+                    let to = to.add(k * rows);
+                    let many = LANES.min(depth - k);
+                    for i in 0..rows {
+                        simd.store(to.add(i * LANES), load(simd, a.at(i, k), a.col_stride(), many));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Lends at least `floats` uninitialised floats, aligned to 64 bytes.
+///
+/// # Panics
+/// If there is no memory.
+pub(crate) fn with_floats<R>(floats: usize, f: impl FnOnce(*mut f32) -> R) -> R {
+    match with_scratch(floats * size_of::<f32>(), |ptr| f(ptr.cast())) {
+        Ok(result) => result,
+        Err(error) => panic!("no memory for a copy of {floats} floats: {error}"),
+    }
+}

@@ -1,0 +1,272 @@
+//! A part of a product, done by one thread: which blocks, in which order, from which operands.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use phynexus_simd::{Kernel, LANES, Simd};
+
+use crate::epilogue::{Epilogue, Tile, finish, load};
+use crate::matrix::{MatRef, Target};
+use crate::micro::{BColumns, TileArgs, tile_fn, widest};
+use crate::pack::PackA;
+use crate::pack::with_floats;
+use crate::packed::PanelLayout;
+
+/// Depth of a block: what it reads of a packed panel of `B` stays in the first-level cache.
+const DEPTH: usize = 256;
+
+/// The most floats that the sums of a block have on any instruction set.
+const BLOCK_FLOATS: usize = 14 * 4 * LANES;
+
+/// The right operand, cut into panels that are packed or lie in rows of a matrix.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels {
+    pub layout: PanelLayout,
+    /// The full panels, of which `step` and `panel` are as [`BColumns`] says.
+    pub full: BColumns,
+    /// The panel at the right edge, always packed.
+    pub edge: *const f32,
+}
+
+// SAFETY: what it points to is only read.
+unsafe impl Send for Panels {}
+// SAFETY: as above.
+unsafe impl Sync for Panels {}
+
+impl Panels {
+    /// Panels that were packed one behind the other.
+    pub fn packed(layout: PanelLayout, depth: usize, ptr: *const f32) -> Self {
+        let panel = (layout.width * depth) as isize;
+        let edge = ptr.wrapping_offset(layout.full() as isize * panel);
+        Self { layout, full: BColumns { ptr, step: layout.width as isize, panel }, edge }
+    }
+
+    /// Panels that are rows of `b`, but for the edge.
+    pub fn in_place(layout: PanelLayout, b: MatRef<'_>, edge: *const f32) -> Self {
+        let full = BColumns { ptr: b.as_ptr(), step: b.row_stride(), panel: layout.width as isize };
+        Self { layout, full, edge }
+    }
+
+    /// Panel `index` from row `k` on.
+    fn columns(&self, index: usize, k: usize) -> BColumns {
+        if index < self.layout.full() {
+            let offset = index as isize * self.full.panel + k as isize * self.full.step;
+            BColumns { ptr: self.full.ptr.wrapping_offset(offset), ..self.full }
+        } else {
+            let step = self.layout.edge_width();
+            BColumns { ptr: self.edge.wrapping_add(k * step), step: step as isize, panel: 0 }
+        }
+    }
+}
+
+/// A product `c = a * b`, `b` cut into panels.
+#[derive(Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub a: MatRef<'a>,
+    pub b: Panels,
+    pub c: Target,
+    pub epilogue: &'a Epilogue<'a>,
+    /// Sums go on from `c`, whatever the epilogue says: there are products before this one.
+    pub continues: bool,
+    /// Sums are not finished: there are products after this one.
+    pub is_partial: bool,
+}
+
+/// How the inner loop reads some rows of `A`.
+#[derive(Clone, Copy)]
+struct Rows {
+    ptr: *const f32,
+    row: isize,
+    step: isize,
+    by_steps: bool,
+}
+
+/// Cuts `rows` into blocks of nearly one size, the largest that the registers hold.
+fn blocks(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let many = rows.len();
+    let count = many.div_ceil(most);
+    (0..count).map(move |i| rows.start + i * many / count..rows.start + (i + 1) * many / count)
+}
+
+impl Product<'_> {
+    /// Computes rows `rows` of panels `panels`.
+    ///
+    /// # Safety
+    /// Operands are valid for reads and `c` for writes, of which no other thread has this part.
+    pub unsafe fn part<S: Simd>(&self, simd: S, rows: Range<usize>, panels: Range<usize>) {
+        if rows.is_empty() || panels.is_empty() {
+            return;
+        }
+        let packs = self.packs_a::<S>(&rows, &panels);
+        let depth = self.a.cols();
+        let floats = if packs { rows.len() * depth.min(DEPTH).next_multiple_of(LANES) } else { 0 };
+        with_floats(floats, |scratch| {
+            let mut k = 0;
+            loop {
+                let deep = DEPTH.min(depth - k);
+                // SAFETY: as the caller vouches; the scratch holds the packed rows.
+                unsafe { self.layer(simd, &rows, &panels, k..k + deep, packs.then_some(scratch)) };
+                k += deep;
+                if k >= depth {
+                    break;
+                }
+            }
+        });
+    }
+
+    /// Whether rows of `A` are worth a copy: always if their elements are not adjacent either way.
+    fn packs_a<S: Simd>(&self, rows: &Range<usize>, panels: &Range<usize>) -> bool {
+        if self.a.col_stride() != 1 && self.a.row_stride() != 1 {
+            return true;
+        }
+        rows.len() > S::ROWS && panels.len() >= 8
+    }
+
+    /// Products `k` of a part.
+    unsafe fn layer<S: Simd>(
+        &self,
+        simd: S,
+        rows: &Range<usize>,
+        panels: &Range<usize>,
+        k: Range<usize>,
+        pack_to: Option<*mut f32>,
+    ) {
+        if let Some(mut to) = pack_to {
+            for block in blocks(rows.clone(), S::ROWS) {
+                // SAFETY: rows of `a`; the scratch holds them.
+                let a = unsafe { self.some_of_a(&block, &k) };
+                simd.vectorize(PackA { a, to });
+                to = to.wrapping_add(block.len() * k.len().next_multiple_of(LANES));
+            }
+        }
+        let widest = blocks(rows.clone(), S::ROWS).map(|block| widest::<S>(block.len())).min();
+        let group = widest.unwrap_or(S::COLS) / S::COLS;
+        let mut panel = panels.start;
+        while panel < panels.end {
+            let full = self.b.layout.full().min(panels.end).saturating_sub(panel);
+            let many = if full >= group { group } else { 1 };
+            let mut packed = pack_to;
+            for block in blocks(rows.clone(), S::ROWS) {
+                let a = match &mut packed {
+                    Some(ptr) => {
+                        let high = block.len() as isize;
+                        let a = Rows { ptr: *ptr, row: 16, step: high * 16, by_steps: false };
+                        *ptr = ptr.wrapping_add(block.len() * k.len().next_multiple_of(LANES));
+                        a
+                    }
+                    None => self.rows_in_place(&block, &k),
+                };
+                // SAFETY: as the caller vouches.
+                unsafe { self.block(simd, a, &block, panel..panel + many, &k) };
+            }
+            panel += many;
+        }
+    }
+
+    unsafe fn some_of_a(&self, rows: &Range<usize>, k: &Range<usize>) -> MatRef<'_> {
+        let a = self.a;
+        let ptr = a.at(rows.start, k.start);
+        // SAFETY: a part of `a`.
+        unsafe { MatRef::from_raw(ptr, rows.len(), k.len(), a.row_stride(), a.col_stride()) }
+    }
+
+    fn rows_in_place(&self, rows: &Range<usize>, k: &Range<usize>) -> Rows {
+        let ptr = self.a.at(rows.start, k.start);
+        if self.a.col_stride() == 1 {
+            Rows { ptr, row: self.a.row_stride(), step: 16, by_steps: false }
+        } else {
+            Rows { ptr, row: 1, step: self.a.col_stride(), by_steps: true }
+        }
+    }
+
+    /// One block: straight to `c` if its vectors are whole there, else by way of the stack.
+    unsafe fn block<S: Simd>(
+        &self,
+        simd: S,
+        a: Rows,
+        rows: &Range<usize>,
+        panels: Range<usize>,
+        k: &Range<usize>,
+    ) {
+        let layout = self.b.layout;
+        let col = panels.start * layout.width;
+        let cols = (panels.end * layout.width).min(layout.cols) - col;
+        let vectors = cols.div_ceil(LANES);
+        let continues = self.continues || self.epilogue.accumulate || k.start > 0;
+        let is_last = !self.is_partial && k.end == self.a.cols();
+        let is_straight = self.c.col_stride == 1 && cols == vectors * LANES;
+
+        let mut sums = [const { MaybeUninit::<f32>::uninit() }; BLOCK_FLOATS];
+        let (to, to_row) = if is_straight {
+            (self.c.at(rows.start, col), self.c.row_stride)
+        } else {
+            (sums.as_mut_ptr().cast(), (vectors * LANES) as isize)
+        };
+        let tile = Tile { sums: to, sums_row: to_row, row: rows.start, col, rows: rows.len(), cols };
+        let run = tile_fn::<S>(rows.len(), vectors, a.by_steps);
+        // SAFETY: as the caller vouches.
+        unsafe {
+            if continues && !is_straight {
+                simd.vectorize(Gather { tile, to, c: self.c });
+            }
+            let args = TileArgs {
+                k: k.len(),
+                a: a.ptr,
+                a_row: a.row,
+                a_step: a.step,
+                b: self.b.columns(panels.start, k.start),
+                c: to,
+                c_row: to_row,
+                continues,
+            };
+            run(simd, &args);
+            let applies = is_last && !self.epilogue.is_identity();
+            if applies || !is_straight {
+                simd.vectorize(Finish { tile, c: self.c, epilogue: self.epilogue, applies });
+            }
+        }
+    }
+}
+
+/// Reads a tile of `c` to where its sums go on.
+struct Gather {
+    tile: Tile,
+    to: *mut f32,
+    c: Target,
+}
+
+impl Kernel for Gather {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let Self { tile, to, c } = self;
+        for i in 0..tile.rows {
+            for j in (0..tile.cols).step_by(LANES) {
+                let many = LANES.min(tile.cols - j);
+                // SAFETY: elements of the tile; the sums have whole vectors.
+                unsafe {
+                    let x = load(simd, c.at(tile.row + i, tile.col + j), c.col_stride, many);
+                    simd.store(to.offset(i as isize * tile.sums_row).add(j), x);
+                }
+            }
+        }
+    }
+}
+
+struct Finish<'a> {
+    tile: Tile,
+    c: Target,
+    epilogue: &'a Epilogue<'a>,
+    applies: bool,
+}
+
+impl Kernel for Finish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        // SAFETY: whoever finishes a tile vouches for it.
+        unsafe { finish(simd, self.tile, self.c, self.epilogue, self.applies) };
+    }
+}
