@@ -29,6 +29,7 @@
 //! ```
 
 mod isa;
+pub mod math;
 mod portable;
 mod vector;
 
