@@ -10,6 +10,7 @@ import numpy as np
 from neurenix import Tensor
 from neurenix.data import DataLoader
 from neurenix_transfer.checking import DataError, labels_array
+from neurenix_transfer.padding import Padding, are_ragged_rows
 from neurenix_transfer.sources import InMemory, Inputs, as_pair, as_tensor, map_tensors
 
 LabelledBatch: TypeAlias = tuple[Inputs, Tensor | None]
@@ -23,6 +24,7 @@ class Batches:
             Dataset, a DataLoader, or anything that gives batches.
         labels: One label a sample, where the data do not bring their own; None otherwise.
         batch_size: Samples a batch; a DataLoader has its own.
+        padding: How rows of token ids of different lengths in a list are filled up.
 
     Attributes:
         count: The number of batches; None where it cannot be known.
@@ -32,7 +34,13 @@ class Batches:
         TypeError: They are none of these.
     """
 
-    def __init__(self, data: Any, labels: Any = None, batch_size: int = 32) -> None:
+    def __init__(
+        self,
+        data: Any,
+        labels: Any = None,
+        batch_size: int = 32,
+        padding: Padding | None = None,
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size is at least 1, not {batch_size}")
         if isinstance(data, str | bytes | dict | set) or not (
@@ -46,6 +54,7 @@ class Batches:
         self._batches: Any = ()
         self.count: int | None = None
         self._has_labels = labels is not None
+        self._padding = padding
         if isinstance(data, Tensor | np.ndarray | list | tuple):
             self._take_samples(data, labels, batch_size)
             return
@@ -81,7 +90,10 @@ class Batches:
             )
         if isinstance(data, list | tuple):
             data = [each if isinstance(each, Tensor) else _floats(each) for each in data]
-        self._source = InMemory("data", data, array, batch_size, shuffle=False, seed=0)
+        align = None
+        if self._padding is not None and isinstance(data, list) and are_ragged_rows(data):
+            data, align = self._padding.filled(data), self._padding.aligned
+        self._source = InMemory("data", data, array, batch_size, False, 0, align)
         self.count = self._source.steps()
 
     def __iter__(self) -> Iterator[LabelledBatch]:

@@ -15,6 +15,7 @@ import numpy as np
 from neurenix import Tensor
 from neurenix.data import DataLoader, default_collate
 from neurenix.errors import NeurenixError
+from neurenix_transfer.padding import Padding, are_ragged_rows
 from neurenix_transfer.sources import (
     Array,
     FromIterable,
@@ -58,6 +59,7 @@ def check_data(
     shuffle: bool,
     seed: int,
     stored: Stored | None = None,
+    padding: Padding | None = None,
 ) -> CheckedData:
     """Check one set of data, and make it a source of batches.
 
@@ -71,6 +73,7 @@ def check_data(
         seed: What the orders depend on.
         stored: Tells which samples need not be read, as their features are cached already; it is
             asked only where the labels are known without.
+        padding: How rows of token ids of different lengths are filled up; None refuses them.
 
     Raises:
         DataError: Something does not fit.
@@ -84,7 +87,7 @@ def check_data(
             "tensor or array of all samples, a Dataset or a DataLoader"
         )
     if isinstance(data, Tensor | np.ndarray | list | tuple):
-        return _check_memory(data, labels, kind, batch_size, shuffle, seed)
+        return _check_memory(data, labels, kind, batch_size, shuffle, seed, padding)
     if labels is not None:
         raise DataError(
             f"{kind}_labels were given, but {name} is a {type(data).__name__}, which brings its "
@@ -140,9 +143,17 @@ def labels_array(labels: Any, name: str) -> Array:
 
 
 def _check_memory(
-    data: Any, labels: Any, kind: str, batch_size: int, shuffle: bool, seed: int
+    data: Any,
+    labels: Any,
+    kind: str,
+    batch_size: int,
+    shuffle: bool,
+    seed: int,
+    padding: Padding | None,
 ) -> CheckedData:
     name = f"{kind}_data"
+    align = None
+    shape: tuple[int, ...] | None
     if isinstance(data, Tensor | np.ndarray) and data.ndim == 0:
         raise DataError(f"{name} is a single number; its first axis must count the samples")
     if labels is None and isinstance(data, list | tuple):
@@ -160,8 +171,11 @@ def _check_memory(
         shape = tuple(data.shape[1:])
     else:
         data = [x if isinstance(x, Tensor | np.ndarray) else _numbers(x) for x in data]
-        shape = _check_shapes([tuple(x.shape) for x in data], name)
-    source = InMemory(name, data, array, batch_size, shuffle, seed)
+        if padding is not None and are_ragged_rows(data):
+            data, shape, align = padding.filled(data), None, padding.aligned
+        else:
+            shape = _check_shapes([tuple(x.shape) for x in data], name)
+    source = InMemory(name, data, array, batch_size, shuffle, seed, align)
     return CheckedData(source, array, source.gather([0]), shape)
 
 

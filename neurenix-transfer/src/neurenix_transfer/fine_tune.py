@@ -20,6 +20,7 @@ from neurenix_transfer.history import History
 from neurenix_transfer.losses import LossFunction, find_loss
 from neurenix_transfer.metrics import MetricLike
 from neurenix_transfer.options import TrainingOptions
+from neurenix_transfer.padding import padding_for
 from neurenix_transfer.probing import probe
 from neurenix_transfer.progress import Progress
 from neurenix_transfer.regularizers import RegularizerLike
@@ -85,6 +86,7 @@ def fine_tune(
             with a recipe, which brings its own.
         train_data: The samples: a list of tensors or arrays, one tensor or array of all, a
             Dataset, a DataLoader, or anything that gives batches each time it is iterated over.
+            Rows of token ids in a list may differ in length if the base has a ``pad_token_id``.
         train_labels: One label a sample; None where the data bring their own.
         val_data: Samples to validate with after each epoch, in any of these forms.
         val_labels: Their labels.
@@ -169,11 +171,11 @@ def fine_tune(
     told = CallbackList([*keepers, *(callbacks or ())])
     progress = Progress(verbose, epochs)
 
-    stored = StoredSamples(model, cached, seed)
-    train = check_data(train_data, train_labels, "train", batch_size, shuffle, seed, stored)
+    shared = (seed, StoredSamples(model, cached, seed), padding_for(model))
+    train = check_data(train_data, train_labels, "train", batch_size, shuffle, *shared)
     val = None
     if val_data is not None:
-        val = check_data(val_data, val_labels, "val", batch_size, False, seed, stored)
+        val = check_data(val_data, val_labels, "val", batch_size, False, *shared)
         check_same_shape(train, val)
     found = probe(model, placed(model, train.first))
     task, loss = find_loss(train.labels, found.output_shape, found.terminal, loss_fn)

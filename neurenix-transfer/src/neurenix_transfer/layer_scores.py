@@ -18,6 +18,7 @@ from neurenix_transfer.chosen_layers import ChosenLayers
 from neurenix_transfer.layer_names import LayerNames
 from neurenix_transfer.linear_probe import STRENGTHS, fit_linear_probe
 from neurenix_transfer.logme import logme
+from neurenix_transfer.padding import padding_for
 from neurenix_transfer.pooling import pooled, tokens_kept
 from neurenix_transfer.progress import Progress
 from neurenix_transfer.sources import Array
@@ -178,7 +179,7 @@ def transferability(
         Learning", 2021.
     """
     progress = Progress(verbose, 1)
-    batches = Batches(data, labels, batch_size)
+    batches = Batches(data, labels, batch_size, padding_for(model))
     features, targets = _read(model, batches, layers, progress)
     scores = []
     for name, matrix in features.items():

@@ -91,13 +91,22 @@ class InMemory(Source):
         batch_size: Samples a batch.
         shuffle: Whether each epoch has an order of its own.
         seed: What the orders depend on, beside the epoch.
+        align: Brings samples of different lengths to one, for a batch.
     """
 
     def __init__(
-        self, name: str, data: Any, labels: Array, batch_size: int, shuffle: bool, seed: int
+        self,
+        name: str,
+        data: Any,
+        labels: Array,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        align: Callable[[Sequence[Any]], Sequence[Any]] | None = None,
     ) -> None:
         self.name = name
         self.data = data
+        self._align = align
         self.labels: Array = labels
         # The loader only orders: gathering a batch at once is faster than sample by sample.
         self._order = DataLoader(range(len(labels)), batch_size, shuffle, seed=seed)
@@ -121,6 +130,8 @@ class InMemory(Source):
             picked = self.data[samples]
             return picked if isinstance(picked, Tensor) else Tensor(picked)
         chosen = [self.data[sample] for sample in samples]
+        if self._align is not None:
+            chosen = list(self._align(chosen))
         if all(isinstance(each, Tensor) for each in chosen):
             return neurenix.stack(chosen)
         return Tensor(np.stack([np.asarray(each) for each in chosen]))

@@ -16,6 +16,7 @@ from neurenix.nn import Module
 from neurenix.nn.mode import evaluating
 from neurenix_transfer.batches import Batches
 from neurenix_transfer.checking import DataError
+from neurenix_transfer.padding import padding_for
 from neurenix_transfer.prediction import ClassPredictor
 from neurenix_transfer.probing import probe
 from neurenix_transfer.sources import Array, placed
@@ -78,7 +79,7 @@ def collect_outputs(
         raise TypeError(f"model is a Module or a Predictor, not {model!r}")
     if labels is not None and classes is not None:
         labels = numbered(labels, tuple(classes))
-    logits, numbers = _run(model, Batches(data, labels, batch_size))
+    logits, numbers = _run(model, Batches(data, labels, batch_size, padding_for(model)))
     names = tuple(map(str, range(logits.shape[1]) if classes is None else classes))
     if len(names) != logits.shape[1]:
         raise DataError(

@@ -11,6 +11,7 @@ from neurenix.nn import Module
 from neurenix_transfer.cache import CacheOptions, StoredSamples
 from neurenix_transfer.checking import CheckedData, DataError, check_data, check_same_shape
 from neurenix_transfer.layer_names import LayerNames
+from neurenix_transfer.padding import padding_for
 from neurenix_transfer.progress import Progress
 
 
@@ -92,11 +93,11 @@ class Job:
         Raises:
             DataError: They do not fit together.
         """
-        size, seed = self.batch_size, self.seed
-        train = check_data(self.train_data, self.train_labels, "train", size, False, seed, stored)
+        shared = (self.batch_size, False, self.seed, stored, padding_for(self.model))
+        train = check_data(self.train_data, self.train_labels, "train", *shared)
         if self.val_data is None:
             return train, None
-        val = check_data(self.val_data, self.val_labels, "val", size, False, seed, stored)
+        val = check_data(self.val_data, self.val_labels, "val", *shared)
         check_same_shape(train, val)
         return train, val
 
