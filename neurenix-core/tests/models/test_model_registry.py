@@ -32,3 +32,11 @@ def test_a_name_is_given_once() -> None:
 
     with pytest.raises(ValueError, match="'resnet18' is registered already"):
         models.register(resnet18)
+
+
+def test_names_tell_what_an_architecture_takes() -> None:
+    photos, texts = models.names("photos"), models.names("texts")
+    assert "bert" in texts
+    assert "resnet18" in photos
+    assert not set(photos) & set(texts)
+    assert sorted(photos + texts) == sorted(models.names())

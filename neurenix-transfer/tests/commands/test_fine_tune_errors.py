@@ -118,7 +118,13 @@ class TestWeights:
         assert fine_tune("--weights", path).exit_code == 0
 
     def test_an_unknown_base(self, fine_tune: Invoke) -> None:
-        assert_error(fine_tune("--base", "resnet17"), "resnet17", "resnet18")
+        result = fine_tune("--base", "resnet17")
+        assert_error(result, "resnet17", "did you mean resnet1", "there are resnet18, resnet34")
+        assert "bert" not in result.stderr
+
+    def test_a_base_for_texts(self, fine_tune: Invoke) -> None:
+        result = fine_tune("--base", "bert")
+        assert_error(result, "bert takes texts", "for photos there are resnet18", "add --text")
 
 
 class TestOptions:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from neurenix import models
+from neurenix.cli.shell import app
 
 from .conftest import Invoke
 
@@ -33,6 +38,31 @@ def test_auto_says_why(fine_tune: Invoke, tmp_path: Path) -> None:
     reason = json.loads((tmp_path / "out" / "run.json").read_text())["result"]["reason"]
     assert "too few to compare recipes" in reason
     assert reason in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("--base resnet1", ["resnet101", "resnet152", "resnet18"]),
+        ("--base b", []),
+        ("--text --base ", []),
+    ],
+)
+def test_shells_complete_bases_for_photos(
+    monkeypatch: pytest.MonkeyPatch, typed: str, offered: list[str]
+) -> None:
+    monkeypatch.setenv("_NEURENIX_COMPLETE", "complete_bash")
+    words = f"neurenix fine-tune photos {typed}"
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    found = CliRunner().invoke(app, prog_name="neurenix").stdout.split()
+    assert sorted(found) == offered
+
+
+def test_help_names_the_bases_for_photos(invoke: Invoke) -> None:
+    words = re.split(r"[\s│,;]+", invoke("fine-tune", "--help").stdout)
+    assert {name for name in models.names("photos") if name != "tiny_base"} <= {*words}
+    assert "bert" not in words
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from neurenix.models.text_weights import TextWeights
 DEFAULT_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 
 
-@register
+@register(takes="texts")
 def bert(
     pretrained: Pretrained = False,
     *,

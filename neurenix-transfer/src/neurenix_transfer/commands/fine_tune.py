@@ -7,6 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+
+def _bases(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the name of a base; an encoder of texts is a folder, which shells complete."""
+    from neurenix.models import names
+
+    if ctx.params.get("text"):
+        return []
+    return [name for name in names("photos") if name.startswith(incomplete)]
+
+
 _TEXT_FILES = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json")
 
 
@@ -24,9 +34,10 @@ def fine_tune(
     base: Annotated[
         str | None,
         typer.Option(
-            help="The pretrained architecture; of a text encoder the folder, or its name on the "
-            "Hugging Face hub.",
+            help="The pretrained architecture: resnet18, resnet34, resnet50, resnet101 or "
+            "resnet152; with --text the folder of an encoder, or its name on the Hugging Face hub.",
             show_default="resnet18; for texts all-MiniLM-L6-v2",
+            autocompletion=_bases,
         ),
     ] = None,
     weights: Annotated[

@@ -6,6 +6,7 @@ name, and the head by its sizes. Nothing in it is code.
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from dataclasses import dataclass
@@ -171,15 +172,24 @@ def create_base(name: str, pretrained: bool | str | Path = False) -> nn.Module:
     """Build a base by its name.
 
     Args:
-        name: One of ``neurenix.models.names()``.
+        name: One of ``neurenix.models.names("photos")``.
         pretrained: What its function takes; the classifier of pretrained weights is left out,
             so that they may have any number of classes.
 
     Raises:
-        UnknownBaseError: `neurenix.models` has none of that name.
+        UnknownBaseError: `neurenix.models` has none of that name for photos.
     """
-    if name not in models.names():
-        raise UnknownBaseError(f"there is no base {name!r}; there are {', '.join(models.names())}")
+    known = models.names("photos")
+    if name in models.names("texts"):
+        raise UnknownBaseError(
+            f"{name} takes texts, and these are photos; for photos there are {', '.join(known)}. "
+            "To train on texts add --text, and name the encoder's folder, or its repository on "
+            "the hub, as the base"
+        )
+    if name not in known:
+        close = difflib.get_close_matches(name, known)
+        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        raise UnknownBaseError(f"there is no base {name!r}; {hint}there are {', '.join(known)}")
     if pretrained is False:
         return models.create(name)
     return models.create(name, pretrained=pretrained, load_head=False)
