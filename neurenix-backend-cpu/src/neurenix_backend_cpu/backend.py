@@ -32,6 +32,7 @@ class CpuBackend:
     def __init__(self) -> None:
         _native.set_bfloat16(np.dtype(ml_dtypes.bfloat16).num)
         _native.set_instruction_set()
+        _native.set_threads()
         self._kernels = kernels()
 
     def devices(self) -> Sequence[DeviceInfo]:

@@ -36,10 +36,24 @@ fn threads() -> usize {
     phynexus_runtime::threads()
 }
 
+/// Set how many threads the engine uses; None reads NEURENIX_NUM_THREADS, or what the process may.
+///
+/// Raises:
+///     ValueError: It is no number of threads.
+#[pyfunction]
+#[pyo3(signature = (number=None))]
+fn set_threads(number: Option<usize>) -> PyResult<usize> {
+    number
+        .map_or_else(phynexus_runtime::configured_threads, Ok)
+        .and_then(|number| phynexus_runtime::set_threads(number).map(|()| number))
+        .map_err(|error| PyValueError::new_err(error.to_string()))
+}
+
 /// Adds the functions of this module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(instruction_set, module)?)?;
     module.add_function(wrap_pyfunction!(set_instruction_set, module)?)?;
     module.add_function(wrap_pyfunction!(extensions, module)?)?;
-    module.add_function(wrap_pyfunction!(threads, module)?)
+    module.add_function(wrap_pyfunction!(threads, module)?)?;
+    module.add_function(wrap_pyfunction!(set_threads, module)?)
 }
