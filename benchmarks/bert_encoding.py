@@ -6,22 +6,18 @@ tokens, theirs are not; both are measured on the same texts.
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 
+import machine
 import peer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = peer.options(__doc__, peers_optional=False)
     # The 10th, 50th, 90th and 99th percentile of text messages.
     parser.add_argument("--lengths", type=int, nargs="+", default=[10, 20, 49, 79])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, help="threads of each library; default: as they are")
     options = parser.parse_args()
-    if options.threads:  # before NumPy is loaded, which reads it then
-        os.environ["OPENBLAS_NUM_THREADS"] = str(options.threads)
+    options.threads = machine.use_threads(options.threads)
 
     import numpy as np
 
@@ -31,11 +27,13 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is the peer and is not installed: pip install torch transformers")
 
+    from results import Results, in_ms
+
     import neurenix
     from neurenix.models import Bert, BertConfig
 
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    results = Results("bert_encoding.py", options.json, options.threads)
+    torch.set_num_threads(options.threads)
     shape = {
         "hidden_size": 384,
         "num_hidden_layers": 6,
@@ -77,7 +75,7 @@ def main() -> None:
     expected = np.concatenate(transformers_eager())
     for name, run in {"eager": eager, "compiled": compiled}.items():
         difference = np.abs(np.concatenate(run()) - expected).max()
-        print(f"neurenix {name}: largest difference from transformers {difference:.1e}")
+        results.remark(f"neurenix {name}: largest difference from transformers {difference:.1e}")
         if not difference < 1e-4:
             sys.exit("the answers differ: timing them would mean nothing")
 
@@ -88,12 +86,13 @@ def main() -> None:
             "transformers eager": transformers_eager,
         },
         rounds=options.rounds,
+        rest_s=0.02,
     )
-    peer.report(
-        f"MiniLM encoding, {len(texts)} texts of {', '.join(map(str, options.lengths))} tokens one "
-        f"by one, transformers {transformers.__version__}, PyTorch {torch.__version__} with "
-        f"{torch.get_num_threads()} threads",
-        times,
+    lengths = ", ".join(map(str, options.lengths))
+    results.compare(
+        f"MiniLM encoding, texts of {lengths} tokens one by one",
+        "ms a text",
+        in_ms(times, len(texts)),
     )
 
 

@@ -11,6 +11,7 @@ import statistics
 import sys
 from collections.abc import Callable
 
+import machine
 import peer
 
 LIMIT = 6.0
@@ -74,7 +75,7 @@ def main() -> None:
         )
         if name == "x + y":
             overhead = statistics.median(ratios)
-    print(f"  on {peer.machine()}")
+    print(f"  on {machine.describe()}")
     if overhead > LIMIT:
         sys.exit(f"{overhead:.2f} times NumPy's own addition is over the limit of {LIMIT:g}")
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import machine
 import peer
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def compare(title: str, layers: list[str] | None, options: argparse.Namespace) -
     first, later = cached["epoch_time"][0], median(cached["epoch_time"][1:])
     again = median(uncached["epoch_time"])
     saved = again * (EPOCHS - 1) - sum(cached["epoch_time"][1:])
-    print(f"\n{title}, {options.limit} photos, {peer.machine()}")
+    print(f"\n{title}, {options.limit} photos, {machine.describe()}")
     print(
         f"  first epoch {first:.2f} s, later ones {later:.4f} s with the cache, {again:.2f} s off"
     )

@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import sys
 
+import machine
 import peer
 
 LIMIT_S = 0.1
@@ -35,7 +36,7 @@ def main() -> None:
     print(
         f"import neurenix, beyond NumPy: fastest {fastest_ms:.1f} ms, median "
         f"{seconds.median_ms:.1f} ms, spread {seconds.spread:.0%} (limit {1e3 * LIMIT_S:.0f} ms)\n"
-        f"  on {peer.machine()}"
+        f"  on {machine.describe()}"
     )
     if min(seconds.seconds) > LIMIT_S:
         sys.exit(f"{fastest_ms:.1f} ms is over the limit of {1e3 * LIMIT_S:.0f} ms")

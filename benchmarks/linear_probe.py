@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 
+import machine
 import peer
 
 SIZES = {"244 photos, ResNet-18": (244, 512, 2), "5,000 messages, MiniLM": (5000, 384, 2)}
@@ -16,6 +17,9 @@ STRENGTHS = [10.0**power for power in range(-4, 4)]
 
 
 def main() -> None:
+    options = peer.options(__doc__, rounds=3, peers_optional=False).parse_args()
+    options.threads = machine.use_threads(options.threads)
+
     import numpy as np
 
     try:
@@ -25,8 +29,11 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is the peer and is not installed: pip install scikit-learn")
 
+    from results import Results, in_ms
+
     from neurenix_transfer.linear_probe import fit_linear_probe
 
+    results = Results("linear_probe.py", options.json, options.threads)
     warnings.simplefilter("ignore")  # scikit-learn's about its own defaults
     for title, (count, width, classes) in SIZES.items():
         rng = np.random.default_rng(0)
@@ -41,7 +48,7 @@ def main() -> None:
         probe = fit_linear_probe(features, labels, strengths=STRENGTHS)
         theirs.fit(features, labels)
         same = (probe.predict(features) == theirs.predict(features)).mean()
-        print(f"\nboth classify {same:.2%} of the samples alike")
+        results.remark(f"{title}: both classify {same:.2%} of the samples alike")
         times = peer.measure(
             {
                 "neurenix": lambda x=features, y=labels: fit_linear_probe(
@@ -49,10 +56,10 @@ def main() -> None:
                 ),
                 "scikit-learn": lambda x=features, y=labels, m=theirs: m.fit(x, y),
             },
-            rounds=3,
+            rounds=options.rounds,
             warm_ups=0,
         )
-        peer.report(f"linear probe, {title}: {count} x {width}", times)
+        results.compare(f"Linear probe, {title}: {count} x {width}", "ms", in_ms(times))
 
 
 if __name__ == "__main__":

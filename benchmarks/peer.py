@@ -1,33 +1,33 @@
-"""Measures callables side by side in one run, and says on which machine."""
+"""Measures callables side by side in one run."""
 
 from __future__ import annotations
 
-import os
-import platform
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-# What forces OpenBLAS to one kernel. It is set on machines where an older OpenBLAS chooses wrongly,
-# and keeps a current one from the best kernel it has: NumPy would be slowed, its peers would not.
-FORCED_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+from machine import start_fairly
+
+__all__ = ["Contenders", "Times", "Unavailable", "measure", "options", "start_fairly"]
+
+OURS = "neurenix"  # what the names of our contenders start with
 
 
-def start_fairly() -> None:
-    """Start the script again without a forced OpenBLAS kernel. To be called before NumPy's import.
-
-    OpenBLAS reads its variables when it is loaded, so taking them away later would be too late.
-    """
-    forced = [name for name in FORCED_KERNELS if name in os.environ]
-    if not forced:
-        return
-    print(f"Starting again without {', '.join(forced)}: a forced OpenBLAS kernel would slow NumPy.")
-    sys.stdout.flush()
-    kept = {name: value for name, value in os.environ.items() if name not in FORCED_KERNELS}
-    os.execve(sys.executable, [sys.executable, *sys.argv], kept)
+def options(
+    description: str | None, *, rounds: int = 15, peers_optional: bool = True
+) -> argparse.ArgumentParser:
+    """Return a parser with the options that every comparison has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--threads", type=int, help="threads of each library; default: all cores")
+    parser.add_argument("--json", type=Path, help="a file for the figures, which report.py reads")
+    if peers_optional:
+        parser.add_argument("--without-peers", action="store_true", help="measure Neurenix alone")
+    return parser
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,12 @@ class Times:
 
 
 def measure(
-    callables: Mapping[str, Callable[[], object]], *, rounds: int = 15, warm_ups: int = 3
+    callables: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 15,
+    warm_ups: int = 3,
+    calls: int = 1,
+    rest_s: float = 0.0,
 ) -> dict[str, Times]:
     """Time callables in turn, round by round, after warming each up.
 
@@ -63,6 +68,9 @@ def measure(
         callables: A name to what it does.
         rounds: How often each is timed.
         warm_ups: How often each runs before that.
+        calls: How often each runs in a round, which counts as one time, its mean.
+        rest_s: A pause before each turn, for the threads of the turn before to stop waiting in a
+            loop for more work. A call that is not timed follows it.
     """
     for _ in range(warm_ups):
         for run in callables.values():
@@ -71,55 +79,46 @@ def measure(
     order = list(callables)
     for _ in range(rounds):
         for name in order:
+            run = callables[name]
+            if rest_s:
+                time.sleep(rest_s)
+                run()
             start = time.perf_counter()
-            callables[name]()
-            seconds[name].append(time.perf_counter() - start)
+            for _ in range(calls):
+                run()
+            seconds[name].append((time.perf_counter() - start) / calls)
         order.reverse()  # none always runs in the cache that the same other one left
     return {name: Times(tuple(values)) for name, values in seconds.items()}
 
 
-def report(title: str, times: Mapping[str, Times]) -> None:
-    """Print the times, and each one's ratio to the last, which is the peer."""
-    *_, peer = times
-    width = max(map(len, times))
-    print(f"\n{title}")
-    for name, measured in times.items():
-        ratio = measured.median_ms / times[peer].median_ms
-        relation = "the peer" if name == peer else f"{ratio:.2f} x the time of {peer}"
-        print(
-            f"  {name:<{width}}  median {measured.median_ms:9.2f} ms"
-            f"  spread {measured.spread:4.0%}  {relation}"
-        )
-    print(f"  on {machine()}")
+class Unavailable(Exception):
+    """A contender cannot be measured here; the message says why."""
 
 
-def machine() -> str:
-    """Name the processor, the number of cores that we may use, and the versions."""
-    import numpy
+@dataclass
+class Contenders:
+    """What can be measured here; and what cannot, with the reason.
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (
-        f"{_processor()}, {cores} cores, {platform.system()}, "
-        f"Python {platform.python_version()}, NumPy {numpy.__version__}{_blas()}"
-    )
+    Attributes:
+        ready: A name to what was made.
+        left_out: A name to why it is not measured.
+    """
 
+    ready: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-def _blas() -> str:
-    try:
-        from threadpoolctl import threadpool_info
-    except ModuleNotFoundError:
-        return ""
-    used = [info for info in threadpool_info() if info["user_api"] == "blas"]
-    return "".join(
-        f", {info['internal_api']} {info['version']} with {info.get('architecture', 'its')} kernels"
-        for info in used
-    )
+    def add(self, name: str, make: Callable[[], Any]) -> None:
+        """Make one. A peer that cannot be made is left out, and said to be; ours must not fail."""
+        try:
+            self.ready[name] = make()
+        except (ModuleNotFoundError, Unavailable) as error:
+            reason = str(error)
+        except Exception as error:  # whatever a peer raises, such as for want of a compiler
+            if name.startswith(OURS):
+                raise
+            first_line, _, _ = str(error).strip().partition("\n")
+            reason = f"{type(error).__name__}: {first_line}"
+        else:
+            return
+        self.left_out[name] = reason
+        print(f"{name} is left out: {reason}")
