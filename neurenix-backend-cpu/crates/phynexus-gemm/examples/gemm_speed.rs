@@ -114,10 +114,18 @@ fn main() {
     let thin = [(1024, 1024, 64), (2048, 2048, 64), (4096, 64, 576), (25088, 64, 64), (64, 4096, 576)];
     let mlp = [(16, 256, 512), (16, 10, 256), (256, 512, 16), (16, 512, 256), (10, 256, 16), (16, 256, 10)];
     let vectors = [(1, 256, 512), (1, 1000, 512), (1, 4096, 4096), (1, 1000, 2048), (4096, 1, 4096)];
+    let depths = [16, 32, 48, 64, 65, 80, 96, 128, 192, 256, 512].map(|k| (1024, 512, k));
+    let narrow = [6, 8, 9, 10, 12, 13, 14].map(|m| (m * 100, 64, 256));
     let few = [2, 4, 6, 8, 12, 16, 24, 32].map(|m| (m, 1024, 1024));
-    for (name, shapes) in
-        [("square", &square[..]), ("thin", &thin), ("mlp", &mlp), ("vectors", &vectors), ("few", &few)]
-    {
+    for (name, shapes) in [
+        ("square", &square[..]),
+        ("thin", &thin),
+        ("mlp", &mlp),
+        ("vectors", &vectors),
+        ("few", &few),
+        ("depths", &depths),
+        ("narrow", &narrow),
+    ] {
         if is_wanted(name) {
             for form in [Form::Nn, Form::Nt, Form::Tn, Form::Packed] {
                 shapes.iter().for_each(|&shape| product(form, shape, peak));

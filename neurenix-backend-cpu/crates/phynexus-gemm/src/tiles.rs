@@ -7,7 +7,7 @@ use phynexus_simd::{Kernel, LANES, Simd};
 
 use crate::epilogue::{Epilogue, Tile, finish, load};
 use crate::matrix::{MatRef, Target};
-use crate::micro::{BColumns, TileArgs, tile_fn, widest};
+use crate::micro::{BColumns, Form, TileArgs, tile_fn, widest};
 use crate::pack::PackA;
 use crate::pack::with_floats;
 use crate::packed::PanelLayout;
@@ -78,7 +78,7 @@ struct Rows {
     ptr: *const f32,
     row: isize,
     step: isize,
-    by_steps: bool,
+    form: Form,
 }
 
 /// Cuts `rows` into blocks of nearly one size, the largest that the registers hold.
@@ -150,7 +150,7 @@ impl Product<'_> {
                 let a = match &mut packed {
                     Some(ptr) => {
                         let high = block.len() as isize;
-                        let a = Rows { ptr: *ptr, row: 16, step: high * 16, by_steps: false };
+                        let a = Rows { ptr: *ptr, row: 16, step: high * 16, form: Form::Packed };
                         *ptr = ptr.wrapping_add(block.len() * k.len().next_multiple_of(LANES));
                         a
                     }
@@ -173,9 +173,9 @@ impl Product<'_> {
     fn rows_in_place(&self, rows: &Range<usize>, k: &Range<usize>) -> Rows {
         let ptr = self.a.at(rows.start, k.start);
         if self.a.col_stride() == 1 {
-            Rows { ptr, row: self.a.row_stride(), step: 16, by_steps: false }
+            Rows { ptr, row: self.a.row_stride(), step: 16, form: Form::Blocks }
         } else {
-            Rows { ptr, row: 1, step: self.a.col_stride(), by_steps: true }
+            Rows { ptr, row: 1, step: self.a.col_stride(), form: Form::Steps }
         }
     }
 
@@ -203,7 +203,7 @@ impl Product<'_> {
             (sums.as_mut_ptr().cast(), (vectors * LANES) as isize)
         };
         let tile = Tile { sums: to, sums_row: to_row, row: rows.start, col, rows: rows.len(), cols };
-        let run = tile_fn::<S>(rows.len(), vectors, a.by_steps);
+        let run = tile_fn::<S>(rows.len(), vectors, a.form);
         // SAFETY: as the caller vouches.
         unsafe {
             if continues && !is_straight {

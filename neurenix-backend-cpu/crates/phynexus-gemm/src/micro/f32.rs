@@ -2,6 +2,9 @@
 
 use phynexus_simd::{Kernel, LANES, Simd};
 
+/// How many `k` a turn of an inner loop has.
+const UNROLL: usize = 4;
+
 /// The columns of `B` that a block reads.
 ///
 /// Row `k` of vector `v` is at `ptr + k * step + (v / S::COLS) * panel + (v % S::COLS) * 16`: in a
@@ -63,38 +66,80 @@ pub unsafe fn store_sums<S: Simd, const ROWS: usize, const COLS: usize>(
 }
 
 /// One `k`: `sums[i][v] += a(i) * b[v]`.
+///
+/// # Safety
+/// Row `k` of the columns is valid for reads, and so is `a(third, next)`, the factor of row
+/// `3 * third + next`.
 #[inline(always)]
 unsafe fn step<S: Simd, const ROWS: usize, const COLS: usize>(
     simd: S,
     sums: &mut [[S::F32; COLS]; ROWS],
-    a: [*const f32; ROWS],
+    a: impl Fn(usize, usize) -> *const f32,
     b: *const f32,
     panel: isize,
 ) {
-    // SAFETY: as the callers below vouch.
+    // SAFETY: as the caller vouches.
     unsafe {
         let mut columns = [simd.zero(); COLS];
         for (v, column) in columns.iter_mut().enumerate() {
             *column = simd.load(b.offset((v / S::COLS) as isize * panel).add(v % S::COLS * LANES));
         }
-        for i in 0..ROWS {
-            let x = simd.splat(*a[i]);
-            for v in 0..COLS {
-                sums[i][v] = simd.fma(x, columns[v], sums[i][v]);
+        // Two short loops, for the compiler to unroll each of them whatever `a` costs.
+        for third in 0..ROWS.div_ceil(3) {
+            for next in 0..3.min(ROWS - 3 * third) {
+                let x = simd.splat(*a(third, next));
+                for v in 0..COLS {
+                    let sum = &mut sums[3 * third + next][v];
+                    *sum = simd.fma(x, columns[v], *sum);
+                }
             }
         }
     }
 }
 
-/// The addresses of rows `stride` apart. Every third is a pointer, the others are reached by
-/// scaled indices, so that 14 rows take 5 pointers and not all registers.
+/// The same pointer, of which the compiler no longer knows where it came from.
+///
+/// Else it sees that rows are one stride apart, computes each address from the one before and, to
+/// do that once for several `k`, keeps so many factors ready that sums are moved to the stack.
 #[inline(always)]
-fn rows_from<const ROWS: usize>(a: *const f32, stride: isize) -> [*const f32; ROWS] {
-    let mut rows = [a; ROWS];
-    for (i, row) in rows.iter_mut().enumerate() {
-        *row = a.wrapping_offset((i / 3) as isize * (3 * stride)).wrapping_offset((i % 3) as isize * stride);
+fn opaque(mut ptr: *const f32) -> *const f32 {
+    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+    // SAFETY: no instruction at all.
+    unsafe {
+        std::arch::asm!("/* {} */", inout(reg) ptr, options(pure, nomem, nostack, preserves_flags));
     }
-    rows
+    ptr
+}
+
+/// Rows of `A` any stride apart: a pointer to every third, from which scaled indices reach the next
+/// two, so that 14 rows take 6 registers.
+#[derive(Clone, Copy)]
+struct RowPointers {
+    thirds: [*const f32; 5],
+    row: isize,
+}
+
+impl RowPointers {
+    #[inline(always)]
+    fn new<const ROWS: usize>(a: *const f32, row: isize) -> Self {
+        let mut thirds = [a; 5];
+        for (i, third) in thirds.iter_mut().enumerate().take(ROWS.div_ceil(3)) {
+            *third = opaque(a.wrapping_offset(3 * i as isize * row));
+        }
+        Self { thirds, row }
+    }
+
+    #[inline(always)]
+    fn at(&self, third: usize, next: usize) -> *const f32 {
+        self.thirds[third].wrapping_offset(next as isize * self.row)
+    }
+
+    #[inline(always)]
+    fn advance<const ROWS: usize>(&mut self, floats: isize) {
+        for third in self.thirds.iter_mut().take(ROWS.div_ceil(3)) {
+            *third = opaque(third.wrapping_offset(floats));
+        }
+    }
 }
 
 /// Adds `k` products to each sum, where `k` goes in blocks of 16.
@@ -109,29 +154,61 @@ pub unsafe fn accumulate_blocks<S: Simd, const ROWS: usize, const COLS: usize>(
     simd: S,
     sums: &mut [[S::F32; COLS]; ROWS],
     k: usize,
-    mut a: *const f32,
+    a: *const f32,
     row: isize,
     block: isize,
     columns: BColumns,
 ) {
-    const UNROLL: usize = 4;
+    let BColumns { ptr: mut b, step: b_step, panel } = columns;
+    let mut rows = RowPointers::new::<ROWS>(a, row);
+    // SAFETY: as the caller vouches.
+    unsafe {
+        for _ in 0..k / LANES {
+            for _ in 0..LANES / UNROLL {
+                for u in 0..UNROLL {
+                    step(simd, sums, |third, next| rows.at(third, next).wrapping_add(u), b, panel);
+                    b = b.wrapping_offset(b_step);
+                }
+                rows.advance::<ROWS>(UNROLL as isize);
+            }
+            rows.advance::<ROWS>(block - LANES as isize);
+        }
+        for _ in 0..k % LANES {
+            step(simd, sums, |third, next| rows.at(third, next), b, panel);
+            b = b.wrapping_offset(b_step);
+            rows.advance::<ROWS>(1);
+        }
+    }
+}
+
+/// As [`accumulate_blocks`], with rows `ROW` floats apart: one pointer reaches all of them.
+///
+/// # Safety
+/// All elements that the layouts speak of are valid for reads.
+#[inline(always)]
+pub unsafe fn accumulate_blocks_apart<S: Simd, const ROWS: usize, const COLS: usize, const ROW: usize>(
+    simd: S,
+    sums: &mut [[S::F32; COLS]; ROWS],
+    k: usize,
+    mut a: *const f32,
+    block: isize,
+    columns: BColumns,
+) {
     let BColumns { ptr: mut b, step: b_step, panel } = columns;
     // SAFETY: as the caller vouches.
     unsafe {
         for _ in 0..k / LANES {
-            let mut at = a;
             for _ in 0..LANES / UNROLL {
                 for u in 0..UNROLL {
-                    let rows = rows_from::<ROWS>(at, row).map(|p| p.wrapping_add(u));
-                    step(simd, sums, rows, b.wrapping_offset(u as isize * b_step), panel);
+                    step(simd, sums, |third, next| a.wrapping_add((3 * third + next) * ROW + u), b, panel);
+                    b = b.wrapping_offset(b_step);
                 }
-                at = at.wrapping_add(UNROLL);
-                b = b.wrapping_offset(UNROLL as isize * b_step);
+                a = a.wrapping_add(UNROLL);
             }
-            a = a.wrapping_offset(block);
+            a = a.wrapping_offset(block - LANES as isize);
         }
         for u in 0..k % LANES {
-            step(simd, sums, rows_from::<ROWS>(a, row).map(|p| p.wrapping_add(u)), b, panel);
+            step(simd, sums, |third, next| a.wrapping_add((3 * third + next) * ROW + u), b, panel);
             b = b.wrapping_offset(b_step);
         }
     }
@@ -151,23 +228,33 @@ pub unsafe fn accumulate_steps<S: Simd, const ROWS: usize, const COLS: usize>(
     a_step: isize,
     columns: BColumns,
 ) {
-    const UNROLL: usize = 4;
     let BColumns { ptr: mut b, step: b_step, panel } = columns;
     // SAFETY: as the caller vouches.
     unsafe {
         for _ in 0..k / UNROLL {
             for _ in 0..UNROLL {
-                step(simd, sums, rows_from::<ROWS>(a, 1), b, panel);
+                step(simd, sums, |third, next| a.wrapping_add(3 * third + next), b, panel);
                 a = a.wrapping_offset(a_step);
                 b = b.wrapping_offset(b_step);
             }
         }
         for _ in 0..k % UNROLL {
-            step(simd, sums, rows_from::<ROWS>(a, 1), b, panel);
+            step(simd, sums, |third, next| a.wrapping_add(3 * third + next), b, panel);
             a = a.wrapping_offset(a_step);
             b = b.wrapping_offset(b_step);
         }
     }
+}
+
+/// How a block reads its rows of `A`: the inner loop to take.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Form {
+    /// [`accumulate_blocks`]
+    Blocks,
+    /// [`accumulate_blocks_apart`] with rows 16 floats apart: packed.
+    Packed,
+    /// [`accumulate_steps`]
+    Steps,
 }
 
 /// What a block needs to know.
@@ -175,9 +262,9 @@ pub unsafe fn accumulate_steps<S: Simd, const ROWS: usize, const COLS: usize>(
 pub(crate) struct TileArgs {
     pub k: usize,
     pub a: *const f32,
-    /// As for [`accumulate_blocks`]; not read by [`accumulate_steps`].
+    /// `row` of [`Form::Blocks`].
     pub a_row: isize,
-    /// `block` of [`accumulate_blocks`], or `a_step` of [`accumulate_steps`].
+    /// `block` of the forms with blocks, `a_step` of [`Form::Steps`].
     pub a_step: isize,
     pub b: BColumns,
     pub c: *mut f32,
@@ -189,9 +276,13 @@ pub(crate) struct TileArgs {
 /// Computes a block and writes its sums to `c`.
 pub(crate) type TileFn<S> = unsafe fn(S, &TileArgs);
 
-struct Tile<'a, const ROWS: usize, const COLS: usize, const STEPS: bool>(&'a TileArgs);
+const BLOCKS: u8 = Form::Blocks as u8;
+const PACKED: u8 = Form::Packed as u8;
+const STEPS: u8 = Form::Steps as u8;
 
-impl<const ROWS: usize, const COLS: usize, const STEPS: bool> Kernel for Tile<'_, ROWS, COLS, STEPS> {
+struct Tile<'a, const ROWS: usize, const COLS: usize, const FORM: u8>(&'a TileArgs);
+
+impl<const ROWS: usize, const COLS: usize, const FORM: u8> Kernel for Tile<'_, ROWS, COLS, FORM> {
     type Output = ();
 
     #[inline(always)]
@@ -204,18 +295,25 @@ impl<const ROWS: usize, const COLS: usize, const STEPS: bool> Kernel for Tile<'_
             } else {
                 clear(simd)
             };
-            if STEPS {
-                accumulate_steps(simd, &mut sums, args.k, args.a, args.a_step, args.b);
-            } else {
-                accumulate_blocks(simd, &mut sums, args.k, args.a, args.a_row, args.a_step, args.b);
+            match FORM {
+                STEPS => accumulate_steps(simd, &mut sums, args.k, args.a, args.a_step, args.b),
+                PACKED => accumulate_blocks_apart::<S, ROWS, COLS, LANES>(
+                    simd,
+                    &mut sums,
+                    args.k,
+                    args.a,
+                    args.a_step,
+                    args.b,
+                ),
+                _ => accumulate_blocks(simd, &mut sums, args.k, args.a, args.a_row, args.a_step, args.b),
             }
             store_sums(simd, &sums, args.c, args.c_row);
         }
     }
 }
 
-unsafe fn tile<S: Simd, const ROWS: usize, const COLS: usize, const STEPS: bool>(simd: S, args: &TileArgs) {
-    simd.vectorize(Tile::<ROWS, COLS, STEPS>(args));
+unsafe fn tile<S: Simd, const ROWS: usize, const COLS: usize, const FORM: u8>(simd: S, args: &TileArgs) {
+    simd.vectorize(Tile::<ROWS, COLS, FORM>(args));
 }
 
 /// How many vectors of columns the block of `rows` rows may have: as many as registers hold, once
@@ -225,16 +323,16 @@ pub(crate) fn widest<S: Simd>(rows: usize) -> usize {
 }
 
 /// The block of `rows <= S::ROWS` rows and `cols <= widest(rows)` vectors.
-pub(crate) fn tile_fn<S: Simd>(rows: usize, cols: usize, by_steps: bool) -> TileFn<S> {
+pub(crate) fn tile_fn<S: Simd>(rows: usize, cols: usize, form: Form) -> TileFn<S> {
     macro_rules! choose {
         ($($rows:literal)*) => {
             match (rows, cols) {
                 $(
-                    ($rows, 1) if const { S::ROWS >= $rows } => pick::<S, $rows, 1>(by_steps),
+                    ($rows, 1) if const { S::ROWS >= $rows } => pick::<S, $rows, 1>(form),
                     ($rows, 2) if const { S::ROWS >= $rows && S::COLS == 2 || S::ROWS > 2 * $rows && S::COLS == 1 } => {
-                        pick::<S, $rows, 2>(by_steps)
+                        pick::<S, $rows, 2>(form)
                     }
-                    ($rows, 4) if const { S::ROWS > 2 * $rows && S::COLS == 2 } => pick::<S, $rows, 4>(by_steps),
+                    ($rows, 4) if const { S::ROWS > 2 * $rows && S::COLS == 2 } => pick::<S, $rows, 4>(form),
                 )*
                 _ => unreachable!("a block of {rows} rows and {cols} vectors"),
             }
@@ -243,6 +341,10 @@ pub(crate) fn tile_fn<S: Simd>(rows: usize, cols: usize, by_steps: bool) -> Tile
     choose!(1 2 3 4 5 6 7 8 9 10 11 12 13 14)
 }
 
-fn pick<S: Simd, const ROWS: usize, const COLS: usize>(by_steps: bool) -> TileFn<S> {
-    if by_steps { tile::<S, ROWS, COLS, true> } else { tile::<S, ROWS, COLS, false> }
+fn pick<S: Simd, const ROWS: usize, const COLS: usize>(form: Form) -> TileFn<S> {
+    match form {
+        Form::Blocks => tile::<S, ROWS, COLS, BLOCKS>,
+        Form::Packed => tile::<S, ROWS, COLS, PACKED>,
+        Form::Steps => tile::<S, ROWS, COLS, STEPS>,
+    }
 }

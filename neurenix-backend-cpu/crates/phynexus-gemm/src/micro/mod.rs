@@ -5,5 +5,7 @@
 
 mod f32;
 
-pub use f32::{BColumns, accumulate_blocks, accumulate_steps, clear, load_sums, store_sums};
-pub(crate) use f32::{TileArgs, tile_fn, widest};
+pub use f32::{
+    BColumns, accumulate_blocks, accumulate_blocks_apart, accumulate_steps, clear, load_sums, store_sums,
+};
+pub(crate) use f32::{Form, TileArgs, tile_fn, widest};
