@@ -19,3 +19,16 @@ pub trait Operation: Debug + Send + Sync {
     /// Dtypes that it has no code for, or an index that is not there. Shapes are the caller's care.
     fn run(&self, outputs: &[TensorMut<'_>], inputs: &[Option<TensorRef<'_>>]) -> Result<(), KernelError>;
 }
+
+/// The only output, or the first of several.
+pub(crate) fn first_output<'a, 'b>(outputs: &'a [TensorMut<'b>]) -> &'a TensorMut<'b> {
+    &outputs[0]
+}
+
+/// An input that the op never leaves out.
+///
+/// # Panics
+/// If it is left out, which core's checks rule out.
+pub(crate) fn required<'a, 'b>(inputs: &'a [Option<TensorRef<'b>>], index: usize) -> &'a TensorRef<'b> {
+    inputs[index].as_ref().unwrap_or_else(|| panic!("input {index} is missing"))
+}
