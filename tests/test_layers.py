@@ -34,6 +34,15 @@ LAYERS = [
         "neurenix_transfer",
     },
 ]
+# The same inside transfer, by what stands behind `neurenix_transfer.`; what is not named here is
+# the library, at the bottom. `photos` and `texts` stand side by side: neither imports the other.
+TRANSFER_LAYERS = [
+    {"insight", "prediction"},
+    {"runs"},
+    {"photos", "texts"},
+    {"loading", "commands", "demo", ""},
+]
+APART = {"photos", "texts"}
 # What may name a device type: those who declare devices, and the front door, which exports them.
 MAY_NAME_DEVICES = {"neurenix.plugins", "neurenix.backends", "neurenix.testing"}
 DEVICE_TYPES = {"cpu", "cuda", "rocm", "webgpu"}
@@ -133,6 +142,60 @@ def test_imports_go_down(module: str, path: Path) -> None:
         assert other <= height, f"{path}:{line}: {mine} imports {theirs}, which lies above it"
         if top == "neurenix_transfer" and mine.startswith("neurenix."):
             assert mine == "neurenix.transfer", f"{path}:{line}: core imports {imported}"
+
+
+def transfer_part(module: str) -> tuple[str, int] | None:
+    """Return the part of transfer that a module is of, and its height; None outside of it."""
+    top, _, rest = module.partition(".")
+    if top != "neurenix_transfer":
+        return None
+    part = rest.partition(".")[0]
+    heights = [height for height, parts in enumerate(TRANSFER_LAYERS, 1) if part in parts]
+    return part, heights[0] if heights else 0
+
+
+def misplaced_imports(module: str, path: Path, tree: ast.AST) -> Iterator[str]:
+    """Yield the imports inside transfer that do not go down."""
+    mine = transfer_part(module)
+    for imported, line in imports(module, path, tree):
+        theirs = transfer_part(imported)
+        if mine is None or theirs is None or imported == "neurenix_transfer._version":
+            continue
+        if theirs[1] > mine[1]:
+            yield f"{path}:{line}: {mine[0]} imports {imported}, which lies above it"
+        elif {mine[0], theirs[0]} == APART:
+            yield f"{path}:{line}: {mine[0]} imports {imported}, which stands beside it"
+
+
+@pytest.mark.parametrize(("module", "path"), sources(), ids=str)
+def test_transfer_is_layered_and_photos_and_texts_stand_apart(module: str, path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert not list(misplaced_imports(module, path, tree))
+
+
+@pytest.mark.parametrize(
+    ("module", "imported", "message"),
+    [
+        ("photos.job", "texts.layout", "beside"),
+        ("texts.job", "photos.layout", "beside"),
+        ("runs.job", "photos.layout", "above"),
+        ("insight.page", "runs.console", "above"),
+        ("fine_tune", "insight.page", "above"),
+        ("texts.job", "commands.predict", "above"),
+        ("texts.job", "runs.console", None),
+        ("loading", "photos.predictor", None),
+        ("runs.training", "fine_tune", None),
+    ],
+)
+def test_the_check_of_transfer_finds_what_it_looks_for(
+    module: str, imported: str, message: str | None
+) -> None:
+    tree = ast.parse(f"def late():\n    from neurenix_transfer.{imported} import anything\n")
+    found = list(misplaced_imports(f"neurenix_transfer.{module}", Path("job.py"), tree))
+    assert len(found) == (message is not None)
+    assert message is None or message in found[0]
+    assert is_module(f"neurenix_transfer.{module}")
+    assert is_module(f"neurenix_transfer.{imported}")
 
 
 @pytest.mark.parametrize(("module", "path"), sources(), ids=str)

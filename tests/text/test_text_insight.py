@@ -25,7 +25,7 @@ from neurenix.transfer import (
     evaluate,
     grad_cam,
 )
-from neurenix_transfer.texts import outcome
+from neurenix_transfer.runs import measuring
 from neurenix_transfer.texts.layout import find_layout
 
 pytest.importorskip("tokenizers", reason="the package tokenizers is not installed")
@@ -333,7 +333,7 @@ def test_ctrl_c_while_measuring_keeps_the_weights(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(outcome, "measure_logits", interrupt)
+    monkeypatch.setattr(measuring, "measure_logits", interrupt)
     folder = tmp_path / "out"
     assert fine_tune("--out", folder, "--epochs", 1).exit_code == 130
     assert read_json(folder / "run.json")["interrupted"] is True

@@ -10,7 +10,7 @@ import pytest
 import neurenix
 from neurenix import Tensor, nn
 from neurenix_transfer.photos.estimate import Pace, measure_pace
-from neurenix_transfer.photos.model_file import photo_head
+from neurenix_transfer.runs.model_file import new_head
 from neurenix_transfer.transfer_model import TransferModel
 
 from .tiny_base import TinyBase
@@ -61,13 +61,13 @@ def test_tells_the_frozen_part_from_the_rest(
     monkeypatch.setattr("neurenix_transfer.photos.estimate.Stopwatch", Clock)
     base = TinyBase(4)
     base.stem = nn.Sequential(base.stem, Slow(2.0))  # type: ignore[assignment]
-    head = nn.Sequential(photo_head(8, 3), Slow(1.0))
+    head = nn.Sequential(new_head(8, 3), Slow(1.0))
     pace = measure_pace(TransferModel(base, head), photos, neurenix.default_device())
     assert pace == Pace(frozen=2.0, train=0.5, evaluate=1.0)  # both are trained on in one batch
 
 
 def test_leaves_the_model_as_it_was(photos: list[Any]) -> None:
-    model = TransferModel(TinyBase(4), photo_head(8, 3), fine_tune_layers=["body"])
+    model = TransferModel(TinyBase(4), new_head(8, 3), fine_tune_layers=["body"])
     before = {name: value.numpy().copy() for name, value in model.state_dict().items()}
     measure_pace(model, photos, neurenix.default_device())
     for name, value in model.state_dict().items():

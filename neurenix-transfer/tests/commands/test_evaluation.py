@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurenix_transfer.insight.evaluation import Evaluation, wilson_interval
-from neurenix_transfer.photos.evaluation import evaluation_lines
+from neurenix_transfer.runs.evaluation import evaluation_lines
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import neurenix_transfer.photos.job as job
-import neurenix_transfer.photos.outcome as outcome
+import neurenix_transfer.runs.job as job
 import neurenix_transfer.runs.training as training
+import neurenix_transfer.runs.write_up as write_up
 from neurenix import models, nn
 from neurenix.io import save_safetensors
 
@@ -201,7 +201,7 @@ class TestOutput:
         def full(*args: Any, **options: Any) -> None:
             raise OSError(28, "No space left on device", "report.png")
 
-        monkeypatch.setattr(outcome, "save_report", full)
+        monkeypatch.setattr(write_up, "save_report", full)
         assert_error(fine_tune("--overwrite"), "No space left on device")
         assert {path.name: path.read_bytes() for path in run.iterdir()} == before
         assert not list(tmp_path.glob(".out*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pytest
 from PIL import Image
 
 from neurenix_transfer.insight.evaluation import Evaluation
-from neurenix_transfer.photos.report import Report, draw_report, save_report
+from neurenix_transfer.photos.report import draw_photos
+from neurenix_transfer.runs.report import DrawSamples, Report, draw_report, save_report
 
 
-def make_report(classes: int = 2, photos: int = 20, wrong: int = 3, epochs: int = 4) -> Report:
+def make_report(
+    classes: int = 2, photos: int = 20, wrong: int = 3, epochs: int = 4
+) -> tuple[Report, DrawSamples]:
     generator = np.random.default_rng(0)
     labels = generator.integers(0, classes, photos)
     probabilities = np.full((photos, classes), 0.1)
@@ -32,11 +36,12 @@ def make_report(classes: int = 2, photos: int = 20, wrong: int = 3, epochs: int 
     }
     pixels = [generator.integers(0, 256, (16, 24, 3)).astype(np.uint8) for _ in range(photos)]
     evaluation = Evaluation(names, labels, probabilities, paths)
-    return Report("a title", history, epochs - 1, evaluation, pixels)
+    report = Report("a title", history, epochs - 1, evaluation, "photo")
+    return report, partial(draw_photos, photos=pixels)
 
 
-def texts(report: Report) -> list[str]:
-    figure: Any = draw_report(report)
+def texts(report: Report, draw: DrawSamples) -> list[str]:
+    figure: Any = draw_report(report, draw)
     found = [text.get_text() for text in figure.texts]
     for axes in figure.axes:
         found += [text.get_text() for text in axes.texts]
@@ -58,7 +63,7 @@ def texts(report: Report) -> list[str]:
 )
 def test_is_drawn_whatever_came_out(shape: dict[str, int], tmp_path: Path) -> None:
     path = tmp_path / "report.png"
-    save_report(path, make_report(**shape))
+    save_report(path, *make_report(**shape))
     with Image.open(path) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     assert pixels.shape[0] > 1000
@@ -66,7 +71,7 @@ def test_is_drawn_whatever_came_out(shape: dict[str, int], tmp_path: Path) -> No
 
 
 def test_names_the_figures_and_the_epoch_kept() -> None:
-    found = texts(make_report())
+    found = texts(*make_report())
     assert "a title" in found
     assert any("17 of 20 photos" in text for text in found)
     assert any("epoch 4 is kept" in text for text in found)
@@ -76,8 +81,8 @@ def test_names_the_figures_and_the_epoch_kept() -> None:
 
 
 def test_shows_the_truth_beside_the_prediction() -> None:
-    report = make_report(wrong=1)
-    found = texts(report)
+    report, draw = make_report(wrong=1)
+    found = texts(report, draw)
     evaluation = report.evaluation
     assert f"truth: {evaluation.classes[evaluation.labels[0]]}" in found
     predicted = evaluation.classes[evaluation.predicted[0]]
@@ -85,4 +90,4 @@ def test_shows_the_truth_beside_the_prediction() -> None:
 
 
 def test_where_none_is_wrong_the_least_certain_are_shown() -> None:
-    assert "No photo is wrong; these are the least certain" in texts(make_report(wrong=0))
+    assert "No photo is wrong; these are the least certain" in texts(*make_report(wrong=0))

@@ -78,10 +78,6 @@ class Cut:
             for part, value in zip(self.parts, self.boundary, strict=True)
         )
 
-    def batch_graph(self) -> Graph:
-        """Return the frozen side for a batch of two, as it was traced."""
-        return _instance(self, _SMALLER)
-
     def tile_graph(self, size: int) -> Graph:
         """Return the frozen side for so many samples.
 

@@ -7,12 +7,17 @@ from typing import Annotated
 
 import typer
 
+from neurenix_transfer.commands.shared_options import (
+    AsJson,
+    Device,
+    LabelColumn,
+    RunFolder,
+    TextColumn,
+)
+
 
 def evaluate(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="A folder that fine-tune wrote.", show_default=False),
-    ],
+    folder: RunFolder,
     data: Annotated[
         Path,
         typer.Argument(
@@ -22,25 +27,10 @@ def evaluate(
             show_default=False,
         ),
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
-    text_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="The column of texts, by name or position.",
-            show_default="found by its name",
-        ),
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="The column of labels.", show_default="found by its name"
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="Where to compute; see neurenix devices.", show_default="the best"),
-    ] = None,
+    as_json: AsJson = False,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    device: Device = None,
 ) -> None:
     """Measure a fine-tuned model on photos, or texts, whose classes are known.
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from neurenix_transfer.commands.shared_options import Device, LabelColumn, TextColumn
+
 
 def _bases(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a base; an encoder of texts is a folder, which shells complete."""
@@ -87,10 +89,7 @@ def fine_tune(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 32,
     seed: Annotated[int, typer.Option(help="Of everything that is random.")] = 0,
-    device: Annotated[
-        str | None,
-        typer.Option(help="Where to compute; see neurenix devices.", show_default="the best"),
-    ] = None,
+    device: Device = None,
     cache: Annotated[
         str,
         typer.Option(
@@ -112,20 +111,8 @@ def fine_tune(
     augment: Annotated[
         bool, typer.Option("--augment", help="Train on random crops and mirrorings.")
     ] = False,
-    text_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="The column of texts, by name or position.",
-            show_default="found by its name",
-        ),
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="The column of labels.", show_default="found by its name"
-        ),
-    ] = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Only say what would be trained, and how long it takes."),

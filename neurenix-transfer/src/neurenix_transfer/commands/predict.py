@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from neurenix_transfer.commands.shared_options import AsJson, Device, RunFolder, TextColumn
+
 
 def predict(
-    folder: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="A folder that fine-tune wrote.", show_default=False),
-    ],
+    folder: RunFolder,
     items: Annotated[
         list[str],
         typer.Argument(
@@ -23,7 +22,7 @@ def predict(
         ),
     ],
     top: Annotated[int, typer.Option(help="How many classes to name for each photo.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
+    as_json: AsJson = False,
     csv: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write a table too.", show_default=False),
@@ -44,18 +43,8 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    text_column: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="The column of texts in a file, by name or position.",
-            show_default="found by its name",
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="Where to compute; see neurenix devices.", show_default="the best"),
-    ] = None,
+    text_column: TextColumn = None,
+    device: Device = None,
 ) -> None:
     """Classify photos, or texts, with a fine-tuned model.
 
@@ -63,32 +52,15 @@ def predict(
     --min-confidence the field "unsure" says which are not.
     """
     from neurenix_transfer.photos.answers import predict_photos
+    from neurenix_transfer.runs.answers import AnswerOptions
     from neurenix_transfer.runs.options import OptionError
     from neurenix_transfer.texts.answers import predict_texts
     from neurenix_transfer.texts.model_file import is_text_model
 
-    if is_text_model(folder):
-        if explain is not None:
-            raise OptionError("--explain is for models of photos, and this one is of texts")
-        predict_texts(
-            folder,
-            items,
-            text_column=text_column,
-            top=top,
-            as_json=as_json,
-            csv_file=csv,
-            min_confidence=min_confidence,
-            device=device,
-        )
+    options = AnswerOptions(top, as_json, csv, min_confidence, device)
+    if not is_text_model(folder):
+        predict_photos(folder, [Path(item) for item in items], options, explain)
         return
-    photos = [Path(item) for item in items]
-    predict_photos(
-        folder,
-        photos,
-        top=top,
-        as_json=as_json,
-        csv_file=csv,
-        min_confidence=min_confidence,
-        explain=explain,
-        device=device,
-    )
+    if explain is not None:
+        raise OptionError("--explain is for models of photos, and this one is of texts")
+    predict_texts(folder, items, options, text_column)

@@ -18,7 +18,7 @@ from neurenix_transfer.demo.digits import Digits
 from neurenix_transfer.demo.network import DigitResNet
 from neurenix_transfer.fine_tune import fine_tune
 from neurenix_transfer.history import History
-from neurenix_transfer.photos.model_file import photo_head
+from neurenix_transfer.runs.model_file import new_head
 from neurenix_transfer.transfer_model import TransferModel
 
 PER_CLASS = 10
@@ -99,7 +99,7 @@ def compare(pretrained: DigitResNet, digits: Digits, seed: int, step: Callable[[
     neurenix.manual_seed(seed)
     scratch = DigitResNet(len(digits.names))
     base = copy.deepcopy(pretrained)
-    head = photo_head(base.num_features, len(digits.names))
+    head = new_head(base.num_features, len(digits.names))
     transfer = TransferModel(base, head, fine_tune_layers=TRAINED)
     return Draw(
         test,

@@ -11,8 +11,7 @@ import numpy as np
 from neurenix.errors import require
 from neurenix.io import atomic_write
 from neurenix_transfer.demo.experiment import PER_CLASS, Curve, Draw
-from neurenix_transfer.insight.evaluation import Evaluation
-from neurenix_transfer.photos.report import (
+from neurenix_transfer.insight.drawing import (
     FAINT,
     INK,
     TRAIN_COLOR,
@@ -22,6 +21,7 @@ from neurenix_transfer.photos.report import (
     draw_confusion,
     panel_title,
 )
+from neurenix_transfer.insight.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

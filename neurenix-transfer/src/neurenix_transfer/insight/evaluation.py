@@ -127,7 +127,7 @@ class Evaluation:
 
     @property
     def balanced_accuracy(self) -> float:
-        """The mean recall of the classes that have photos."""
+        """The mean recall of the classes that have samples."""
         known = [recall for recall in self.recall.values() if recall is not None]
         return sum(known) / len(known)
 
@@ -182,8 +182,8 @@ class Evaluation:
         Raises:
             MissingDependencyError: Matplotlib is not installed.
         """
-        # Drawn as in the picture of a run, whose file imports this one.
-        from neurenix_transfer.photos.report import confusion_figure
+        # Drawn as in the picture of a run; that file imports this one.
+        from neurenix_transfer.insight.drawing import confusion_figure
 
         figure = confusion_figure(self)
         if save is not None:

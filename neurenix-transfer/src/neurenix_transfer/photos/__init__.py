@@ -7,9 +7,9 @@
 | `layout`, `decoding` | which photos to train and validate on; reading each of them once |
 | `preprocessing` | from a photo to a tensor, in two steps |
 | `estimate` | how long it will take |
-| `evaluation`, `report` | how good predictions are; the picture |
-| `model_file`, `record` | what is written |
-| `answers` | `predict` and `evaluate` |
+| `model_file`, `report` | the model's file and its base; the most wrong photos in the picture |
+| `predictor`, `answers` | `Predictor`; what `predict` and `evaluate` do |
+| `explaining` | pictures of where a model looked |
 
 What a run on photos shares with one on texts is in `neurenix_transfer.runs`.
 """

@@ -1,8 +1,7 @@
-"""What ``neurenix predict`` and ``neurenix evaluate`` do."""
+"""What ``neurenix predict`` and ``neurenix evaluate`` do with photos."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,72 +11,42 @@ import numpy as np
 
 from neurenix.data.photo_files import PhotoFolderError, scan_photos
 from neurenix.data.photos import PhotoError
-from neurenix.io import atomic_write
 from neurenix_transfer.insight.evaluation import Evaluation
-from neurenix_transfer.photos.evaluation import evaluation_lines
 from neurenix_transfer.photos.explaining import explain_photos
 from neurenix_transfer.photos.layout import photos_to_evaluate
 from neurenix_transfer.photos.predictor import Predictor, load_photo_predictor
-from neurenix_transfer.photos.rows import Rows
-from neurenix_transfer.prediction import Prediction, check_confidence
-from neurenix_transfer.runs.console import Console
-from neurenix_transfer.runs.options import OptionError
+from neurenix_transfer.prediction import Prediction
+from neurenix_transfer.runs.answers import AnswerOptions, print_evaluation, print_predictions
+from neurenix_transfer.runs.console import Console, gathered
 
 
 def predict_photos(
     folder: Path,
     photos: Sequence[Path],
-    *,
-    top: int = 1,
-    as_json: bool = False,
-    csv_file: Path | None = None,
-    min_confidence: float | None = None,
+    options: AnswerOptions | None = None,
     explain: Path | None = None,
-    device: str | None = None,
 ) -> list[Prediction]:
     """Classify photos, and print the answers to standard output.
-
-    With ``min_confidence`` an answer less probable is "unsure": in the lines that word stands
-    before the answers, in JSON ``class`` is null and ``unsure`` true, in the table ``class`` is
-    empty and ``unsure`` 1. It is an answer like others, and no error.
 
     Args:
         folder: The folder of a run.
         photos: Photos, and folders of photos.
-        top: How many classes to name for each photo.
-        as_json: Print a list of objects with ``photo``, ``class``, ``probability`` and ``top``.
-        csv_file: Write a table too.
-        min_confidence: The probability below which the answer is "unsure".
+        options: What to print.
         explain: A folder to write a picture of each photo to, with where the model looked.
-        device: Where to compute.
 
     Raises:
         NoModelError: The folder holds no model.
         PhotoFolderError: A path does not exist, or there is no photo that can be read.
     """
-    if top < 1:
-        raise OptionError(f"--top must be at least 1, not {top}")
-    if min_confidence is not None:
-        check_confidence(min_confidence)
+    options = options or AnswerOptions()
     console = Console(stream=sys.stderr)
-    predictor = load_photo_predictor(folder, device)
-    top = min(top, len(predictor.classes))
-    paths = _find(photos, console)
-    predictions = _predict(predictor, paths, console, min_confidence or 0.0)
+    predictor = load_photo_predictor(folder, options.device)
+    predictions = _predict(predictor, _find(photos, console), console, options.least)
     drawn = explain_photos(predictor, predictions, explain, console) if explain else {}
-    rows = Rows(top, min_confidence is not None, drawn)
-    if as_json:
-        print(json.dumps([rows.as_json(each) for each in predictions], indent=2))  # noqa: T201
-    else:
-        width = max(len(str(each.path)) for each in predictions)
-        for each in predictions:
-            print(f"{each.path!s:<{width}}  {rows.line(each)}")  # noqa: T201
-    if csv_file is not None:
-        atomic_write(csv_file, rows.as_csv(predictions))
-        console.line(f"Wrote {csv_file}")
-    unsure = sum(each.is_unsure for each in predictions)
-    if unsure:
-        console.line(f"Unsure of {unsure} of {len(predictions)} photos")
+    pictures = {str(photo): str(picture) for photo, picture in drawn.items()}
+    more = (("explanation", lambda each: pictures.get(str(each.path))),) if drawn else ()
+    rows = options.rows("photo", lambda each: str(each.path), predictor.classes, more)
+    print_predictions(predictions, rows, options)
     return predictions
 
 
@@ -104,10 +73,7 @@ def evaluate_photos(
         np.stack([each.probabilities for each in predictions]),
         paths,
     )
-    if as_json:
-        print(json.dumps(evaluation.summary(), indent=2))  # noqa: T201
-    else:
-        print("\n".join(evaluation_lines(evaluation)))  # noqa: T201
+    print_evaluation(evaluation, "photo", as_json)
     return evaluation
 
 
@@ -133,11 +99,8 @@ def _predict(
     predictor: Predictor, paths: Sequence[Path], console: Console, min_confidence: float = 0.0
 ) -> list[Prediction]:
     broken: list[PhotoError] = []
-    predictions = []
-    with console.progress("Predicting", len(paths)) as step:
-        for prediction in predictor.predict_readable(paths, broken, min_confidence):
-            predictions.append(prediction)
-            step()
+    answers = predictor.predict_readable(paths, broken, min_confidence)
+    predictions = gathered(answers, len(paths), console, "Predicting")
     for error in broken:
         console.warn(f"skipped a broken photo: {error}")
     if not predictions:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from neurenix.data.image_folder import ImageFolder
 from neurenix.data.photo_files import PhotoFolderError, class_folders, find_copies, group_identical
-from neurenix.errors import NeurenixError
+from neurenix_transfer.runs.splitting import (
+    DEFAULT_VAL_FRACTION,
+    SplitError,
+    check_fraction,
+    listing,
+)
 
-DEFAULT_VAL_FRACTION = 0.2
 _NAMED = 5  # paths named in a message before it says how many more there are
-
-
-class SplitError(NeurenixError, ValueError):
-    """A split that was asked for and cannot be made."""
 
 
 @dataclass
@@ -68,10 +68,7 @@ def find_layout(root: Path, val_fraction: float | None = None, seed: int = 0) ->
             f"no folder of photos at {root}: {what}. Expected a folder that holds train/<class>/ "
             "and val/<class>/, or one folder a class"
         )
-    if val_fraction is not None and not 0 < val_fraction < 1:
-        raise SplitError(
-            f"the fraction to validate on must lie between 0 and 1, not {val_fraction}"
-        )
+    check_fraction(val_fraction)
     train, val = root / "train", root / "val"
     # A class may be called "train" too: then the folder holds photos, and no folders.
     if _holds_folders(train) and val.is_dir():
@@ -116,7 +113,7 @@ def _given_layout(root: Path, train_folder: Path, val_folder: Path) -> PhotoLayo
         pairs = [f"{b.relative_to(root)} = {a.relative_to(root)}" for a, b in copies]
         warnings.append(
             f"{len(copies)} of the {len(val)} photos of val also stand in train, which flatters "
-            f"the validation: {_listing(pairs)}"
+            f"the validation: {listing(pairs, _NAMED)}"
         )
     notes = [f"train and val as the folders of {root} give them"]
     notes += _skipped(train) + _skipped(val)
@@ -139,7 +136,8 @@ def _split_layout(root: Path, source: Path, fraction: float, seed: int) -> Photo
     warnings = _contradictions(root, photos, group_identical(photos.paths))
     missing = [name for name, count in val.class_counts.items() if not count]
     if missing:
-        warnings.append(f"too few photos to hold one out: val has none of {_listing(missing)}")
+        none = listing(missing, _NAMED)
+        warnings.append(f"too few photos to hold one out: val has none of {none}")
     return PhotoLayout(root, train, val, fraction, notes, warnings)
 
 
@@ -169,7 +167,9 @@ def _contradictions(root: Path, photos: ImageFolder, identical: Sequence[int]) -
         if photos.labels[other] != photos.labels[position]:
             names = (photos.paths[index].relative_to(root) for index in (position, other))
             pairs.append(" = ".join(map(str, names)))
-    return [f"identical photos stand in different classes: {_listing(pairs)}"] if pairs else []
+    if not pairs:
+        return []
+    return [f"identical photos stand in different classes: {listing(pairs, _NAMED)}"]
 
 
 def _holds_folders(path: Path) -> bool:
@@ -181,8 +181,3 @@ def _skipped(photos: ImageFolder) -> list[str]:
         return []
     counts = ", ".join(f"{count} {extension}" for extension, count in photos.skipped.items())
     return [f"skipped in {photos.root}, being no photos: {counts}"]
-
-
-def _listing(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

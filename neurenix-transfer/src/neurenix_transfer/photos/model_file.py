@@ -1,89 +1,37 @@
-"""The file ``model.safetensors``: a complete classifier of photos, with all that it needs.
-
-Its metadata holds the classes, the preprocessing, and how to build the model: the base by its
-name, and the head by its sizes. Nothing in it is code.
-"""
+"""The file ``model.safetensors`` of a classifier of photos, and the bases that it may have."""
 
 from __future__ import annotations
 
 import difflib
-import json
-import math
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from neurenix import models, nn
 from neurenix.errors import NeurenixError
-from neurenix.io import (
-    WeightsFileError,
-    load_safetensors,
-    safetensors_metadata,
-    save_safetensors,
-)
 from neurenix.models.preprocessing import (
     METADATA_KEY,
     preprocessing_from_json,
     preprocessing_to_json,
 )
-from neurenix_transfer.runs.run_folder import MODEL_FILE
-from neurenix_transfer.transfer_model import TransferModel
+from neurenix_transfer.runs.model_file import Classifier, read_model_file, save_model_file
 
 FORMAT = "neurenix-photo-classifier-1"
-_HEAD = "layer-norm-linear"
-
-
-class NoModelError(NeurenixError, FileNotFoundError):
-    """A folder or file that holds no fine-tuned model."""
 
 
 @dataclass(frozen=True)
-class PhotoClassifier:
-    """A model with what belongs to it.
+class PhotoClassifier(Classifier):
+    """A model of photos with what belongs to it.
 
-    Attributes:
-        model: The base and its head.
-        classes: The names of the classes, in the order of the model's outputs.
-        preprocessing: What photos go through; see `neurenix.models.preprocessing`.
-        base: The name of the base in `neurenix.models`.
-        temperature: What logits are divided by before softmax; see `calibrate`.
-        licence: Of the base's weights, as their file says it; empty if it says nothing.
+    Its base is the name of one in `neurenix.models`, its preprocessing as
+    `neurenix.models.preprocessing` has it.
     """
-
-    model: TransferModel
-    classes: tuple[str, ...]
-    preprocessing: dict[str, Any]
-    base: str
-    temperature: float = 1.0
-    licence: str = ""
-
-
-def photo_head(num_features: int, num_classes: int) -> nn.Sequential:
-    """Return a new head: LayerNorm without affine, then a Linear that starts at zero.
-
-    At the start every class is equally likely, whatever the scale of the features.
-    """
-    linear = nn.Linear(num_features, num_classes)
-    nn.init.zeros_(linear.weight)
-    if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
-    return nn.Sequential(nn.LayerNorm(num_features, elementwise_affine=False), linear)
 
 
 def save_classifier(path: Path, classifier: PhotoClassifier) -> None:
-    """Write a classifier; the classifier of the base that the head replaces is left out."""
-    metadata = {
-        "format": FORMAT,
-        "base": classifier.base,
-        "head": _HEAD,
-        "classes": json.dumps(classifier.classes, ensure_ascii=False),
-        METADATA_KEY: preprocessing_to_json(classifier.preprocessing),
-        "temperature": repr(float(classifier.temperature)),
-    }
-    if classifier.licence:
-        metadata["licence"] = classifier.licence  # it holds for what is made of the weights too
-    save_safetensors(path, classifier.model.state_dict(), metadata)
+    """Write a classifier."""
+    preprocessing = preprocessing_to_json(classifier.preprocessing)
+    save_model_file(path, classifier, {"format": FORMAT, METADATA_KEY: preprocessing})
 
 
 def load_classifier(path: str | PathLike[str]) -> PhotoClassifier:
@@ -92,76 +40,20 @@ def load_classifier(path: str | PathLike[str]) -> PhotoClassifier:
     Raises:
         NoModelError: There is no such file, or the file is none that `save_classifier` wrote.
         WeightsFileError: The file is damaged, or contradicts itself.
+        UnknownBaseError: There is no base of that name.
     """
-    file = find_model_file(path)
-    metadata = safetensors_metadata(file)
-    if metadata.get("format") != FORMAT:
-        raise NoModelError(
-            f"{file} holds weights, but not the classes and the preprocessing that a fine-tuned "
-            "model has. Give a folder that neurenix fine-tune has written; to start from these "
-            "weights, give them to it as --weights"
-        )
-    try:
-        name, head = metadata["base"], metadata["head"]
-        classes = tuple(str(entry) for entry in json.loads(metadata["classes"]))
+    stored = read_model_file(
+        path,
+        FORMAT,
+        "weights, but not the classes and the preprocessing that a fine-tuned model has. Give a "
+        "folder that neurenix fine-tune has written; to start from these weights, give them to it "
+        "as --weights",
+    )
+    with stored.read() as metadata:
         preprocessing = preprocessing_from_json(metadata[METADATA_KEY])
-        temperature = checked_temperature(metadata.get("temperature", "1.0"))
-    except (KeyError, ValueError) as error:
-        raise WeightsFileError(file, f"its metadata is damaged: {error!r}") from error
-    if head != _HEAD:
-        raise WeightsFileError(
-            file,
-            f"its head is {head!r}, where this version knows {_HEAD!r}; upgrade neurenix-transfer",
-        )
-    base = create_base(name)
-    model = TransferModel(base, photo_head(num_features_of(base, name), len(classes)))
-    try:
-        model.load_state_dict(load_safetensors(file))
-    except (NeurenixError, KeyError, ValueError) as error:
-        raise WeightsFileError(file, f"its weights do not fit its base {name}: {error}") from error
-    model.eval()
-    licence = metadata.get("licence", "")
-    return PhotoClassifier(model, classes, preprocessing, name, temperature, licence)
-
-
-def weights_licence(path: Path) -> str:
-    """Return the licence that a file of weights names in its metadata; empty if it names none."""
-    try:
-        metadata = safetensors_metadata(path)
-    except WeightsFileError:
-        return ""  # a file of PyTorch's, which has no metadata
-    found = (metadata.get(key, "") for key in ("licence", "license"))
-    return next((" ".join(each.split()) for each in found if each), "")
-
-
-def checked_temperature(text: str) -> float:
-    """Return the temperature that a file's metadata hold.
-
-    Raises:
-        ValueError: It is no number above 0.
-    """
-    temperature = float(text)
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"a temperature is a number above 0, not {text}")
-    return temperature
-
-
-def find_model_file(path: str | PathLike[str]) -> Path:
-    """Return the model's file, given that or the folder it lies in.
-
-    Raises:
-        NoModelError: There is none.
-    """
-    path = Path(path)
-    if path.is_file():
-        return path
-    file = path / MODEL_FILE
-    if not file.is_file():
-        what = f"it has no {MODEL_FILE}" if path.is_dir() else "there is no such folder"
-        raise NoModelError(
-            f"no model in {path}: {what}. Expected a folder that neurenix fine-tune has written"
-        )
-    return file
+    base = create_base(stored.base)
+    width = num_features_of(base, stored.base)
+    return stored.classifier(PhotoClassifier, base, width, preprocessing)
 
 
 class UnknownBaseError(NeurenixError, ValueError):

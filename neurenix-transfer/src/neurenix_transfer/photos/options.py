@@ -26,9 +26,24 @@ class FineTuneOptions(RunOptions):
     augment: bool = False
 
     @property
+    def card_base(self) -> str:
+        """What others find the base by: its name."""
+        return self.base
+
+    @property
     def out_folder(self) -> Path:
         """The folder to write."""
         return self.out or Path(f"{self.photos.resolve().name or 'photos'}-{self.base}")
+
+    def training_line(self) -> str:
+        """Say how the training goes."""
+        augmentation = "no augmentation"
+        if self.augment:
+            augmentation = (
+                "augmentation on: random crops and mirrorings, other ones each epoch, so that the "
+                "feature cache is off"
+            )
+        return f"{super().training_line()}, {augmentation}"
 
     def in_force(self) -> dict[str, Any]:
         """Return every option as it acts, for JSON: defaults filled in."""

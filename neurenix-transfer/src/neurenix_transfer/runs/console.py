@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TextIO, TypeVar
+
+Each = TypeVar("Each")
 
 
 @dataclass
@@ -69,6 +71,16 @@ class Console:
         with bar:
             task = bar.add_task(label, total=total)
             yield lambda: bar.advance(task)
+
+
+def gathered(each: Iterable[Each], count: int, console: Console, label: str) -> list[Each]:
+    """Return what an iterator gives, and show how far it is."""
+    found = []
+    with console.progress(label, count) as step:
+        for one in each:
+            found.append(one)
+            step()
+    return found
 
 
 class Stopwatch:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from neurenix_transfer.insight.evaluation import Evaluation
 from neurenix_transfer.insight.temperature import Calibration, fit_temperature, softmax
+from neurenix_transfer.prediction import ClassPredictor
+from neurenix_transfer.runs.console import Console, gathered
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,30 @@ class Measured:
     evaluation: Evaluation
     before: Evaluation
     calibration: Calibration
+
+
+def measure(
+    predictor: ClassPredictor,
+    inputs: Any,
+    labels: Sequence[int],
+    paths: tuple[Path, ...],
+    console: Console,
+) -> Measured:
+    """Predict samples as `neurenix predict` will, by the same code, and calibrate on them.
+
+    The predictor takes the temperature over.
+
+    Args:
+        predictor: The model, trained.
+        inputs: What its ``logits`` takes, one a sample.
+        labels: The class of each sample.
+        paths: The files of the samples, if they have any.
+        console: Where progress is shown.
+    """
+    rows = gathered(predictor.logits(inputs), len(labels), console, "Evaluating")
+    measured = measure_logits(predictor.classes, labels, rows, paths)
+    predictor.temperature = measured.calibration.temperature
+    return measured
 
 
 def measure_logits(

@@ -100,6 +100,11 @@ class RunOptions:
         return self.out or Path("run")
 
     @property
+    def card_base(self) -> str:
+        """What others find the base by."""
+        raise NotImplementedError
+
+    @property
     def unfrozen_lr(self) -> float:
         """The learning rate of unfrozen layers of the base."""
         return self.lr * BASE_LR_RATIO if self.base_lr is None else self.base_lr

@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from neurenix.data.photo_files import photo_digest
-from neurenix.errors import require
-from neurenix_transfer.insight.temperature import Calibration
-from neurenix_transfer.photos.evaluation import evaluation_lines
-from neurenix_transfer.photos.record import history_record, write_json
-from neurenix_transfer.runs.console import Console, Stopwatch
+import textwrap
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from neurenix.data.text import texts_digest
+from neurenix_transfer.insight.gallery import GalleryItem, gallery_items
+from neurenix_transfer.runs.console import Console
+from neurenix_transfer.runs.job import Job, RunSamples
+from neurenix_transfer.runs.measuring import Measured
+from neurenix_transfer.runs.report import DrawSamples
 from neurenix_transfer.runs.result import RunResult
-from neurenix_transfer.runs.run_folder import (
-    HISTORY_FILE,
-    MODEL_FILE,
-    RUN_FILE,
-    RUN_FILES,
-    OutputExistsError,
-    check_output,
-    staged_run,
-)
-from neurenix_transfer.runs.training import kept_line, train_run
-from neurenix_transfer.texts.model_file import save_text_classifier
+from neurenix_transfer.texts.model_file import TextClassifier, save_text_classifier
 from neurenix_transfer.texts.options import TextOptions
-from neurenix_transfer.texts.outcome import measure, write_up
-from neurenix_transfer.texts.plan import TextPlan, make_plan, plan_lines
-from neurenix_transfer.texts.record import text_run_record
+from neurenix_transfer.texts.plan import TextPlan, make_plan
+from neurenix_transfer.texts.predictor import TextPredictor
+from neurenix_transfer.texts.report import draw_texts
+
+_LONGEST = 400  # characters of a text on the page
 
 
 def describe_text_run(options: TextOptions, console: Console | None = None) -> TextPlan:
     """Say what would be trained; write nothing."""
-    console = console or Console()
-    try:
-        check_output(options.out_folder, options.overwrite)
-    except OutputExistsError as error:
-        console.warn(str(error))
-    plan = _introduce(options, console)
-    console.line(f"Dry run: nothing was trained. A run would write {options.out_folder}")
-    return plan
+    return TextJob(options, console).describe()
 
 
 def fine_tune_texts(options: TextOptions, console: Console | None = None) -> RunResult:
@@ -51,72 +42,68 @@ def fine_tune_texts(options: TextOptions, console: Console | None = None) -> Run
         ModelFolderError: The base is no folder of a model.
         KeyboardInterrupt: Ctrl-C before the first epoch had ended; nothing was written.
     """
-    console = console or Console()
-    watch = Stopwatch()
-    check_output(options.out_folder, options.overwrite)
-    # What is needed at the end is asked for now, not after the training.
-    require("matplotlib.figure", install="pip install matplotlib", purpose="the picture of a run")
-    plan = _introduce(options, console)
-    layout, classifier = plan.layout, plan.classifier
-    read = watch.seconds
-    with staged_run(options.out_folder, options.overwrite) as stage:
-        training = train_run(classifier.model, options, layout.train, layout.val, console)
-        history, interrupted = training.history, training.interrupted
-        trained = watch.seconds
-        outcome = None
-        try:
-            outcome = measure(classifier, plan.device, layout.val, console)
-            classifier = outcome.classifier
-        except KeyboardInterrupt:
-            interrupted = True  # the weights are safe; a second Ctrl-C asks not to wait for more
-        evaluation = None if outcome is None else outcome.measured.evaluation
-        calibration = None if outcome is None else outcome.measured.calibration
-        save_text_classifier(stage / MODEL_FILE, classifier)
-        write_json(stage / HISTORY_FILE, history_record(history))
-        record = text_run_record(
-            plan, history, training.learned, evaluation, photo_digest(stage / MODEL_FILE)
-        )
-        record["result"]["calibration"] = calibration and calibration.record()
-        record["timings"] = {
-            "reading": round(read, 3),
-            "training": round(trained - read, 3),
-            "evaluation": round(watch.seconds - trained, 3),
+    return TextJob(options, console).run()
+
+
+class TextJob(Job[TextOptions, TextPlan, RunSamples, TextPredictor]):
+    """A run on texts."""
+
+    noun = "text"
+    reading = "reading"
+    to_predict = '"a new message"'
+
+    def make_plan(self) -> TextPlan:
+        """Read the texts, load the encoder, and join it with a new head."""
+        return make_plan(self.options)
+
+    def read(self, plan: TextPlan) -> RunSamples:
+        """Return the texts, which were read to decide on the rest."""
+        train, val = plan.layout.train, plan.layout.val
+        return RunSamples(train, val, train.labels or [], val.labels or [], val.texts)
+
+    def predictor(self, plan: TextPlan) -> TextPredictor:
+        """Return what predicts with the plan's model."""
+        return TextPredictor(plan.classifier, plan.device)
+
+    def save(self, path: Path, classifier: TextClassifier) -> None:
+        """Write the file of the model."""
+        save_text_classifier(path, classifier)
+
+    def samples_record(self, plan: TextPlan, samples: RunSamples) -> dict[str, Any]:
+        """Return what ``run.json`` says of the texts."""
+        layout, tokenizer = plan.layout, plan.tokenizer
+        texts = {
+            "rows": len(layout.source),
+            "skipped_lines": layout.source.skipped,
+            "text_column": layout.source.text_column,
+            "label_column": layout.source.label_column,
+            "classes": list(layout.classes),
+            "train": layout.train.class_counts,
+            "val": layout.val.class_counts,
+            "val_fraction": layout.val_fraction,
+            "sha256": {
+                name: texts_digest(part.texts, part.labels)
+                for name, part in (("train", layout.train), ("val", layout.val))
+            },
         }
-        try:
-            write_up(stage, record, history, outcome)
-        except KeyboardInterrupt:
-            interrupted = True
-        record |= {"interrupted": interrupted, "seconds": round(watch.seconds, 1)}
-        write_json(stage / RUN_FILE, record)
-    result = RunResult(options.out_folder, history, evaluation, interrupted)
-    _conclude(result, layout.train.labels or [], calibration, console)
-    return result
+        preprocessing = {
+            "max_length": tokenizer.max_length,
+            "bucket": tokenizer.bucket,
+            "vocab_size": tokenizer.vocab_size,
+        }
+        return {"texts": texts, "preprocessing": preprocessing}
 
+    def draw(self, measured: Measured, samples: RunSamples) -> DrawSamples:
+        """Return what draws the most wrong texts into the picture."""
+        return partial(draw_texts, texts=samples.val_inputs)
 
-def _introduce(options: TextOptions, console: Console) -> TextPlan:
-    plan = make_plan(options)
-    for line in plan_lines(plan):
-        console.line(line)
-    for warning in plan.layout.warnings:
-        console.warn(warning)
-    return plan
-
-
-def _conclude(
-    result: RunResult,
-    train_labels: list[int],
-    calibration: Calibration | None,
-    console: Console,
-) -> None:
-    folder = result.folder
-    kept = kept_line(result.history)
-    if kept is not None:
-        console.line(kept)
-    if result.evaluation is not None:
-        for line in evaluation_lines(result.evaluation, train_labels):
-            console.line(line)
-    if calibration is not None:
-        console.line(calibration.line())
-    present = [name for name in RUN_FILES if (folder / name).exists()]
-    console.line(f"Wrote {folder}: {', '.join(reversed(present))}")
-    console.line(f'Next: neurenix predict {folder} "a new message"')
+    def gallery(
+        self,
+        measured: Measured,
+        samples: RunSamples,
+        predictor: TextPredictor,
+        numbers: Sequence[int],
+    ) -> list[GalleryItem]:
+        """Return texts, shortened."""
+        texts = [textwrap.shorten(text, _LONGEST, placeholder=" …") for text in samples.val_inputs]
+        return gallery_items(measured.evaluation, numbers, texts=texts)

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from neurenix.data.text import TextDataset, TextFileError, Texts, group_alike, read_texts
-from neurenix_transfer.photos.layout import DEFAULT_VAL_FRACTION, SplitError
+from neurenix_transfer.runs.splitting import (
+    DEFAULT_VAL_FRACTION,
+    SplitError,
+    check_fraction,
+    listing,
+)
 
 _NAMED = 3  # texts or labels shown in a message
 _SHOWN = 60  # characters of each
@@ -53,10 +58,7 @@ def find_layout(
         TextFileError: The file cannot be read, or has fewer than two classes.
         SplitError: ``val_fraction`` is not between 0 and 1, or no text can be set aside.
     """
-    if val_fraction is not None and not 0 < val_fraction < 1:
-        raise SplitError(
-            f"the fraction to validate on must lie between 0 and 1, not {val_fraction}"
-        )
+    check_fraction(val_fraction)
     source, said = _read_labelled(path, text_column, label_column)
     dataset = source.dataset()
     if len(dataset.classes) < 2:
@@ -83,7 +85,8 @@ def find_layout(
     layout.warnings += _contradictions(dataset, groups)
     missing = [name for name, count in val.class_counts.items() if not count]
     if missing:
-        layout.warnings.append(f"too few texts to hold one out: val has none of {missing}")
+        none = listing(missing, _NAMED)
+        layout.warnings.append(f"too few texts to hold one out: val has none of {none}")
     return layout
 
 
@@ -135,6 +138,5 @@ def _contradictions(dataset: TextDataset, groups: list[int]) -> list[str]:
             found.append(dataset.texts[position][:_SHOWN])
     if not found:
         return []
-    shown = ", ".join(repr(text) for text in found[:_NAMED])
-    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-    return [f"texts that are alike have different labels, and are trained on: {shown}{more}"]
+    shown = listing([repr(text) for text in found], _NAMED)
+    return [f"texts that are alike have different labels, and are trained on: {shown}"]

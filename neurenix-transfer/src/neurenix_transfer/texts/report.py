@@ -1,4 +1,4 @@
-"""The picture of a run on texts: how it learnt, what it confuses, and its most wrong texts."""
+"""The texts that a model is most wrong about, in the picture of a run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurenix_transfer.photos.report import (
-    FAINT,
-    INK,
-    VAL_COLOR,
-    WRONG_COLOR,
-    Report,
-    panel_title,
-    wrong_title,
-)
+from neurenix_transfer.insight.drawing import INK, panel_title
+from neurenix_transfer.runs.report import Report, draw_answer, most_wrong
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +17,7 @@ _LONGEST = 150  # characters of a text on its line
 
 
 def draw_texts(figure: Figure, place: Any, report: Report, texts: Sequence[str]) -> None:
-    """Draw the texts that a model is most wrong about, a line each.
+    """Draw them, a line each, with what they were taken for.
 
     Args:
         figure: The figure.
@@ -32,37 +25,14 @@ def draw_texts(figure: Figure, place: Any, report: Report, texts: Sequence[str])
         report: The report.
         texts: The validation texts.
     """
-    evaluation = report.evaluation
     axes = figure.add_subplot(place)
     axes.axis("off")
     axes.set_xlim(0, 1)
     axes.set_ylim(_ROWS, 0)
-    shown, title = wrong_title(evaluation, _ROWS, "text")
+    shown, title = most_wrong(report, _ROWS)
     panel_title(axes, title)
     for row, index in enumerate(shown):
-        predicted, truth = int(evaluation.predicted[index]), int(evaluation.labels[index])
-        color = WRONG_COLOR if predicted != truth else VAL_COLOR
         line = textwrap.shorten(" ".join(texts[index].split()), _LONGEST, placeholder=" …")
-        share = 100 * evaluation.probabilities[index, predicted]
-        axes.text(
-            0.0, row + 0.3, line, size=9.5, color=INK, va="center", parse_math=False
-        )  # fmt: skip
-        axes.text(
-            0.0,
-            row + 0.68,
-            f"{evaluation.classes[predicted]} {share:.0f} %",
-            size=8.5,
-            weight="bold",
-            color=color,
-            va="center",
-            parse_math=False,
-        )
-        axes.text(
-            0.16,
-            row + 0.68,
-            f"truth: {evaluation.classes[truth]}",
-            size=8.5,
-            color=FAINT,
-            va="center",
-            parse_math=False,
-        )
+        axes.text(0.0, row + 0.3, line, size=9.5, color=INK, va="center", parse_math=False)
+        places = [(0.0, row + 0.68), (0.2, row + 0.68)]
+        draw_answer(axes, report, index, places, va="center", size=8.5)

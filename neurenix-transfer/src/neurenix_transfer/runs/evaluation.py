@@ -10,7 +10,7 @@ from neurenix_transfer.insight.evaluation import Evaluation
 
 
 def evaluation_lines(
-    evaluation: Evaluation, train_labels: Sequence[int] | None = None, noun: str = "photos"
+    evaluation: Evaluation, train_labels: Sequence[int] | None = None, noun: str = "samples"
 ) -> list[str]:
     """Lay the figures out as lines of text: a row a class, then the accuracies.
 
@@ -26,7 +26,7 @@ def evaluation_lines(
     for index, (name, recall) in enumerate(evaluation.recall.items()):
         trained = f"  {counts[index]:>6}" if counts is not None else ""
         shown = "-" if recall is None else f"{recall:.4f}"
-        photos = int(evaluation.confusion[index].sum())
-        lines.append(f"{name:<{width}}{trained}  {photos:>6}  {shown:>7}")
+        count = int(evaluation.confusion[index].sum())
+        lines.append(f"{name:<{width}}{trained}  {count:>6}  {shown:>7}")
     lines.append(evaluation.accuracy_line())
     return lines

@@ -1,13 +1,12 @@
-"""Predictions of photos as lines, JSON and a table."""
+"""Predictions as lines, JSON and a table."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from neurenix_transfer.prediction import Prediction
 
@@ -19,20 +18,18 @@ class Rows:
     """How predictions are written.
 
     Attributes:
+        noun: What a sample is, such as ``"photo"``: the name of its field.
+        item: Returns what a prediction is of.
         top: How many classes are named for each.
         with_unsure: Whether it is said if they are unsure.
-        pictures: Where the picture of each photo is that shows where the model looked.
+        more: Further fields: what each has of a prediction.
     """
 
+    noun: str
+    item: Callable[[Any], str]
     top: int
     with_unsure: bool = False
-    pictures: Mapping[Path, Path] = field(default_factory=dict)
-
-    noun: ClassVar[str] = "photo"
-
-    def item(self, prediction: Any) -> str:
-        """Return what a prediction is of."""
-        return str(prediction.path)
+    more: tuple[tuple[str, Callable[[Any], Any]], ...] = ()
 
     def line(self, prediction: Prediction) -> str:
         """Return the answers as text."""
@@ -50,30 +47,21 @@ class Rows:
         if self.with_unsure:
             row["unsure"] = prediction.is_unsure
         row["top"] = top
-        if self.pictures:
-            row["explanation"] = self._picture(prediction)
-        return row
+        return row | {name: of(prediction) for name, of in self.more}
 
     def as_csv(self, predictions: Sequence[Prediction]) -> str:
-        """Lay out a table: a row a photo, and after the first answer a pair of columns for each."""
+        """Lay out a table: a row a sample, and a pair of columns for each answer."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         ranks = ["", *(f"_{rank}" for rank in range(2, self.top + 1))]
-        heads = [
-            self.noun,
-            *(f"{name}{rank}" for rank in ranks for name in ("class", "probability")),
-        ]
-        heads += ["unsure"] if self.with_unsure else []
-        writer.writerow(heads + (["explanation"] if self.pictures else []))
+        pairs = (f"{name}{rank}" for rank in ranks for name in ("class", "probability"))
+        unsure = ["unsure"] if self.with_unsure else []
+        writer.writerow([self.noun, *pairs, *unsure, *(name for name, _ in self.more)])
         for prediction in predictions:
             answers = [value for answer in prediction.top(self.top) for value in answer]
             if prediction.is_unsure:
                 answers[0] = ""
             row = [self.item(prediction), *answers]
             row += [int(prediction.is_unsure)] if self.with_unsure else []
-            writer.writerow(row + ([self._picture(prediction)] if self.pictures else []))
+            writer.writerow([*row, *(of(prediction) for _, of in self.more)])
         return text.getvalue()
-
-    def _picture(self, prediction: Prediction) -> str | None:
-        picture = None if prediction.path is None else self.pictures.get(prediction.path)
-        return None if picture is None else str(picture)
