@@ -111,7 +111,7 @@ fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Targ
             if edge_cols > 0 {
                 let to = edge.wrapping_sub(layout.full() * layout.width * depth);
                 // SAFETY: the panel at the edge alone is written, which the scratch holds.
-                unsafe { layout.pack(simd, b, layout.full(), to) };
+                unsafe { layout.pack(simd, b, layout.full()..layout.full() + 1, to) };
             }
             let b = Panels::in_place(layout, b, edge);
             share_out(simd, workers, &Product { a, b, c, epilogue, continues: false, is_partial: false });
@@ -134,15 +134,8 @@ fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Targ
                         MatRef::from_raw(b.at(k, col), deep, layout.cols, b.row_stride(), b.col_stride()),
                     )
                 };
-                let pack = |index| {
-                    // SAFETY: the scratch holds as many floats; each panel has its own place.
-                    unsafe { layout.pack(simd, b, index, to.get()) };
-                };
-                if workers == 1 || deep * layout.cols < PARALLEL_WORK / 16 {
-                    (0..layout.count()).for_each(pack);
-                } else {
-                    parallel_for(layout.count(), pack);
-                }
+                // SAFETY: the scratch holds as many floats.
+                unsafe { layout.pack_all(simd, workers, b, to) };
                 let b = Panels::packed(layout, deep, scratch);
                 let epilogue = &epilogue.columns(col, layout.cols);
                 let c = c.moved(col as isize * c.col_stride);
@@ -160,7 +153,7 @@ fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Targ
 /// Cuts a product into parts for the threads.
 fn share_out<S: Simd>(simd: S, workers: usize, product: &Product<'_>) {
     /// Blocks of rows of a part: its rows of `A`, packed, take about half of the second-level cache.
-    const PART_BLOCKS: usize = 32;
+    const PART_BLOCKS: usize = 16;
     /// Panels of a part: enough to make up for packing its rows of `A`.
     const PART_PANELS: usize = 64;
     let (rows, panels) = (product.a.rows(), product.b.layout.count());

@@ -39,14 +39,14 @@ unsafe fn transpose_block<S: Simd>(
     }
 }
 
-/// Packs some columns of `B` for [`crate::micro`]: `to` becomes `[k][width]`, zeros after the last
-/// column.
+/// Packs columns of `B` for [`crate::micro`]: `to` becomes panels `[k][width]` one behind the other.
+/// The last one is as many vectors wide as its columns take, zeros after the last column.
 pub(crate) struct PackB<'a> {
-    /// The columns, at most `width` of them.
+    /// The columns.
     pub b: MatRef<'a>,
-    /// A multiple of 16.
+    /// Columns of a panel, a multiple of 16.
     pub width: usize,
-    /// `k * width` floats.
+    /// `k` times the columns floats, these rounded up to a multiple of 16.
     pub to: *mut f32,
 }
 
@@ -57,29 +57,30 @@ impl Kernel for PackB<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { b, width, to } = self;
         let (depth, cols) = (b.rows(), b.cols());
-        debug_assert!(cols <= width && width.is_multiple_of(LANES));
-        // SAFETY: reads are of elements of `b`, writes lie within `depth * width` floats.
+        debug_assert!(width.is_multiple_of(LANES));
+        // Where the vector that starts at a column goes, for the first `k`, and from there to the
+        // next `k`.
+        let place = |col: usize| {
+            let start = col / width * width;
+            let step = width.min((cols - start).next_multiple_of(LANES));
+            (to.wrapping_add(start * depth + (col - start)), step)
+        };
+        // SAFETY: reads are of elements of `b`, writes lie within the panels.
         unsafe {
             if b.row_stride() == 1 && b.col_stride() != 1 {
-                for v in (0..width).step_by(LANES) {
-                    let there = LANES.min(cols.saturating_sub(v));
+                for col in (0..cols).step_by(LANES) {
+                    let (to, step) = place(col);
                     for k in (0..depth).step_by(LANES) {
-                        let shape = (there, LANES.min(depth - k));
-                        transpose_block(
-                            simd,
-                            b.at(k, v),
-                            b.col_stride(),
-                            shape,
-                            to.add(k * width + v),
-                            width,
-                        );
+                        let shape = (LANES.min(cols - col), LANES.min(depth - k));
+                        transpose_block(simd, b.at(k, col), b.col_stride(), shape, to.add(k * step), step);
                     }
                 }
             } else {
                 for k in 0..depth {
-                    for v in (0..width).step_by(LANES) {
-                        let many = LANES.min(cols.saturating_sub(v));
-                        simd.store(to.add(k * width + v), load(simd, b.at(k, v), b.col_stride(), many));
+                    for col in (0..cols).step_by(LANES) {
+                        let (to, step) = place(col);
+                        let many = LANES.min(cols - col);
+                        simd.store(to.add(k * step), load(simd, b.at(k, col), b.col_stride(), many));
                     }
                 }
             }

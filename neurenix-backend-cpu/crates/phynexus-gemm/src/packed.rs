@@ -1,10 +1,12 @@
 //! Right operands that are packed once and multiplied often.
 
+use std::ops::Range;
+
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch, dispatch_on, isa};
 
 use crate::matrix::MatRef;
 use crate::pack::PackB;
-use phynexus_runtime::parallel_for;
+use phynexus_runtime::{parallel_for, threads};
 
 /// How operands are cut into panels of columns: full ones, and at the right edge one that is as
 /// many vectors wide as its columns take.
@@ -46,17 +48,39 @@ impl PanelLayout {
         (self.full() * self.width + self.edge_width()) * depth
     }
 
-    /// Packs panel `index` of `b` to its place behind `to`.
+    /// Packs panels of `b` to their places behind `to`.
     ///
     /// # Safety
     /// `to` is valid for writes of [`Self::floats`] floats.
-    pub unsafe fn pack<S: Simd>(self, simd: S, b: MatRef<'_>, index: usize, to: *mut f32) {
-        let (start, depth) = (index * self.width, b.rows());
-        let cols = self.width.min(self.cols - start);
+    pub unsafe fn pack<S: Simd>(self, simd: S, b: MatRef<'_>, panels: Range<usize>, to: *mut f32) {
+        let (start, depth) = (panels.start * self.width, b.rows());
+        let cols = (panels.end * self.width).min(self.cols) - start;
         // SAFETY: a part of `b`'s columns.
         let part = unsafe { MatRef::from_raw(b.at(0, start), depth, cols, b.row_stride(), b.col_stride()) };
-        let width = cols.next_multiple_of(LANES);
-        simd.vectorize(PackB { b: part, width, to: to.wrapping_add(start * depth) });
+        simd.vectorize(PackB { b: part, width: self.width, to: to.wrapping_add(start * depth) });
+    }
+
+    /// Packs all panels of `b`, on several threads where that pays.
+    ///
+    /// # Safety
+    /// As [`Self::pack`].
+    pub unsafe fn pack_all<S: Simd>(self, simd: S, workers: usize, b: MatRef<'_>, to: Address) {
+        /// Panels that are packed together, so that rows are read in longer runs.
+        const TOGETHER: usize = 8;
+        /// Floats that are worth a second thread.
+        const PARALLEL_FLOATS: usize = 1 << 17;
+        let count = self.count();
+        let pack = |task: usize| {
+            let panels = task * TOGETHER..count.min((task + 1) * TOGETHER);
+            // SAFETY: as the caller vouches; each task has its own places.
+            unsafe { self.pack(simd, b, panels, to.get()) };
+        };
+        let tasks = count.div_ceil(TOGETHER);
+        if workers == 1 || b.rows() * self.cols < PARALLEL_FLOATS {
+            (0..tasks).for_each(pack);
+        } else {
+            parallel_for(tasks, pack);
+        }
     }
 }
 
@@ -87,10 +111,8 @@ impl Kernel for Pack<'_> {
         let layout = PanelLayout::new::<S>(self.b.cols());
         let mut blocks = vec![Block([0.0; LANES]); layout.floats(self.b.rows()) / LANES];
         let to = Address(blocks.as_mut_ptr().cast());
-        parallel_for(layout.count(), |index| {
-            // SAFETY: the blocks hold as many floats, and each task writes a panel of its own.
-            unsafe { layout.pack(simd, self.b, index, to.get()) };
-        });
+        // SAFETY: the blocks hold as many floats.
+        unsafe { layout.pack_all(simd, threads(), self.b, to) };
         blocks
     }
 }

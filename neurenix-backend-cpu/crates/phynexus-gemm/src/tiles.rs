@@ -12,8 +12,9 @@ use crate::pack::PackA;
 use crate::pack::with_floats;
 use crate::packed::PanelLayout;
 
-/// Depth of a block: what it reads of a packed panel of `B` stays in the first-level cache.
-const DEPTH: usize = 256;
+/// Depth of a block: sums that go on from memory are few, and the packed rows of a part and a panel
+/// of `B` stay in the second-level cache.
+const DEPTH: usize = 512;
 
 /// The most floats that the sums of a block have on any instruction set.
 const BLOCK_FLOATS: usize = 14 * 4 * LANES;
