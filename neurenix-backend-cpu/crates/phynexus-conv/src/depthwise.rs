@@ -1,0 +1,181 @@
+//! Convolution of each channel by itself, 16 channels at a time.
+
+use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
+
+use crate::epilogue::RawEpilogue;
+use crate::memory::{Aligned, OutOfMemory, Shared, for_each_with_scratch};
+use crate::micro::{Finish, finish, keep_first};
+use crate::shape::ConvShape;
+
+/// Results computed side by side: as many chains as hide the latency of a multiply-add.
+const TOGETHER: usize = 8;
+/// Results of a task.
+const TASK_RESULTS: usize = 1024;
+
+/// A depthwise convolution over blocked activations.
+#[derive(Clone, Debug)]
+pub struct Depthwise {
+    isa: Isa,
+    shape: ConvShape,
+}
+
+impl Depthwise {
+    /// The forward convolution.
+    pub fn new(shape: &ConvShape, isa: Isa) -> Self {
+        assert!(Self::fits(shape), "a convolution of each channel by itself");
+        Self { isa, shape: shape.with_batch(1) }
+    }
+
+    /// Whether it is one.
+    pub fn fits(shape: &ConvShape) -> bool {
+        shape.groups == shape.in_channels && shape.groups == shape.out_channels && shape.groups > 1
+    }
+
+    /// Floats of the packed weights.
+    pub fn packed_len(&self) -> usize {
+        self.shape.in_channels.next_multiple_of(LANES) * self.shape.taps()
+    }
+
+    /// Packs weights: `[block][tap][16]`.
+    pub fn pack(&self, weight: impl Fn(usize, usize, usize) -> f32) -> Result<Aligned<f32>, OutOfMemory> {
+        let mut packed = Aligned::zeroed(self.packed_len())?;
+        let taps = self.shape.taps();
+        for channel in 0..self.shape.in_channels {
+            for tap in 0..taps {
+                packed[(channel / LANES * taps + tap) * LANES + channel % LANES] = weight(channel, 0, tap);
+            }
+        }
+        Ok(packed)
+    }
+
+    /// Convolves `batch` samples.
+    ///
+    /// # Safety
+    /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
+    /// nothing; the weights come from [`pack`](Self::pack).
+    pub unsafe fn run(
+        &self,
+        batch: usize,
+        x: *const f32,
+        weights: &[f32],
+        y: *mut f32,
+        epilogue: RawEpilogue,
+        threads: usize,
+    ) -> Result<(), OutOfMemory> {
+        assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
+        let shape = &self.shape;
+        let [height, width] = shape.out_size();
+        let blocks = shape.in_channels.div_ceil(LANES);
+        let strip = (TASK_RESULTS / width).clamp(1, height);
+        let strips = height.div_ceil(strip);
+        let threads = if batch * height * width * blocks * shape.taps() < 60_000 { 1 } else { threads };
+        let (x, y) = (Shared::new(x.cast_mut()), Shared::new(y));
+        for_each_with_scratch::<f32>(threads, batch * blocks * strips, 0, |task, _| {
+            let (index, plane) = (task % strips, task / strips);
+            let block = plane % blocks;
+            let lanes = (shape.in_channels - block * LANES).min(LANES);
+            // SAFETY: planes and weights lie within what the caller vouches for.
+            unsafe {
+                dispatch_on(
+                    self.isa,
+                    Rows {
+                        shape,
+                        x: x.get().add(plane * shape.in_pixels() * LANES),
+                        weights: weights.as_ptr().add(block * shape.taps() * LANES),
+                        y: y.get(),
+                        y_start: plane * height * width * LANES,
+                        finish: epilogue.finish(block, lanes),
+                        rows: index * strip..((index + 1) * strip).min(height),
+                    },
+                );
+            }
+        })
+    }
+}
+
+/// Some rows of results of one plane.
+struct Rows<'a> {
+    shape: &'a ConvShape,
+    /// The plane.
+    x: *const f32,
+    weights: *const f32,
+    /// The whole output.
+    y: *mut f32,
+    /// Floats before the plane.
+    y_start: usize,
+    finish: Finish,
+    rows: std::ops::Range<usize>,
+}
+
+/// Taps of an axis that fall into the input, for one result.
+#[inline(always)]
+fn held(shape: &ConvShape, axis: usize, result: usize) -> (usize, usize) {
+    let first = (result * shape.stride[axis]) as isize - shape.padding[axis].0 as isize;
+    let step = shape.dilation[axis] as isize;
+    let low = if first < 0 { (-first + step - 1) / step } else { 0 };
+    let high = (shape.in_size[axis] as isize - first + step - 1) / step;
+    let taps = shape.kernel[axis] as isize;
+    (low.min(taps) as usize, high.clamp(low.min(taps), taps) as usize)
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = self.shape.out_size()[1];
+        let taps = self.shape.kernel[1];
+        let whole = |column: usize| held(self.shape, 1, column) == (0, taps);
+        for row in self.rows.clone() {
+            let mut column = 0;
+            while column < width {
+                // SAFETY: the caller vouches for plane, weights and output; taps outside are left out.
+                unsafe {
+                    if column + TOGETHER <= width && whole(column) && whole(column + TOGETHER - 1) {
+                        self.some::<S, TOGETHER>(simd, row, column);
+                        column += TOGETHER;
+                    } else {
+                        self.some::<S, 1>(simd, row, column);
+                        column += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Computes results that need the same taps.
+    #[inline(always)]
+    unsafe fn some<S: Simd, const COUNT: usize>(&self, simd: S, row: usize, column: usize) {
+        let shape = self.shape;
+        let [_, in_width] = shape.in_size;
+        let [_, width] = shape.out_size();
+        let (y_taps, x_taps) = (held(shape, 0, row), held(shape, 1, column));
+        let mut sums = [simd.zero(); COUNT];
+        // SAFETY: as the caller vouches; the taps are those that fall into the plane.
+        unsafe {
+            for y_tap in y_taps.0..y_taps.1 {
+                let in_row = row * shape.stride[0] + y_tap * shape.dilation[0] - shape.padding[0].0;
+                for x_tap in x_taps.0..x_taps.1 {
+                    let weight = simd.load(self.weights.add((y_tap * shape.kernel[1] + x_tap) * LANES));
+                    let in_column = column * shape.stride[1] + x_tap * shape.dilation[1] - shape.padding[1].0;
+                    let pixel = self.x.add((in_row * in_width + in_column) * LANES);
+                    for (index, sum) in sums.iter_mut().enumerate() {
+                        *sum = simd.fma(simd.load(pixel.add(index * shape.stride[1] * LANES)), weight, *sum);
+                    }
+                }
+            }
+            let bias = if self.finish.bias.is_null() { simd.zero() } else { simd.load(self.finish.bias) };
+            for (index, &sum) in sums.iter().enumerate() {
+                let at = self.y_start + (row * width + column + index) * LANES;
+                let finishing = self.finish.at(at);
+                let mut sum = finish(simd, sum, bias, finishing.residual, &finishing);
+                if finishing.last_lanes < LANES {
+                    sum = keep_first(simd, sum, finishing.last_lanes);
+                }
+                simd.store(self.y.add(at), sum);
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Runs a direct convolution: in strips of rows where the weights are small, else panel by panel.
+
+use std::ops::Range;
+
+use phynexus_simd::{Kernel, LANES, Simd, dispatch_on};
+
+use super::Direct;
+use super::window::Window;
+use crate::epilogue::RawEpilogue;
+use crate::memory::{OutOfMemory, Shared, for_each_with_scratch, with_scratch};
+use crate::micro::{Finish, MicroArgs, blocked_micro, max_rows};
+use crate::split::{chunks, panels, part};
+
+/// Weights up to this size stay in a core's second cache while strips of pixels pass by.
+const RESIDENT_WEIGHTS: usize = 640 << 10;
+/// The pixels of a strip, in bytes.
+const STRIP: usize = 192 << 10;
+/// The part of a panel of weights that is kept near while pixels pass by, in bytes.
+const NEAR_PANEL: usize = 320 << 10;
+/// Copies of padded inputs that exist at a time, in bytes.
+const COPIES: usize = 4 << 20;
+
+/// One convolution under way.
+struct Job<'a> {
+    direct: &'a Direct,
+    window: Window,
+    batch: usize,
+    x: *const f32,
+    weights: &'a [f32],
+    y: Shared<f32>,
+    epilogue: RawEpilogue,
+    threads: usize,
+}
+
+// SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
+unsafe impl Sync for Job<'_> {}
+
+/// Where a task reads from.
+#[derive(Clone, Copy)]
+struct Source {
+    /// The pixel under the first row of results, in the first block of channels.
+    start: *const f32,
+    /// Floats to the next group's channels.
+    group_len: usize,
+    /// The sample.
+    sample: usize,
+}
+
+impl Direct {
+    /// Convolves `batch` samples.
+    ///
+    /// # Safety
+    /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
+    /// nothing; the weights come from [`pack`](Self::pack).
+    pub unsafe fn run(
+        &self,
+        batch: usize,
+        x: *const f32,
+        weights: &[f32],
+        y: *mut f32,
+        epilogue: RawEpilogue,
+        threads: usize,
+    ) -> Result<(), OutOfMemory> {
+        assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
+        if batch == 0 || self.grid.contains(&0) || self.taps.is_empty() {
+            return Ok(());
+        }
+        let window = Window::of(self);
+        let job = Job { direct: self, window, batch, x, weights, y: Shared::new(y), epilogue, threads };
+        dispatch_on(self.isa, job)
+    }
+}
+
+impl Kernel for Job<'_> {
+    type Output = Result<(), OutOfMemory>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) -> Self::Output {
+        if !self.window.is_copy || size_of_val(self.weights) <= RESIDENT_WEIGHTS {
+            self.by_strips::<S>()
+        } else {
+            self.by_panels::<S>()
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Floats of a block of channels of the input.
+    fn plane(&self) -> usize {
+        self.direct.in_size[0] * self.direct.in_size[1] * LANES
+    }
+
+    /// Blocks of channels of the input, of all groups.
+    fn all_in_blocks(&self) -> usize {
+        self.direct.in_blocks * self.direct.groups
+    }
+
+    /// Every task copies the input of some rows of results and computes these for all channels, or for some where
+    /// nothing is copied.
+    fn by_strips<S: Simd>(&self) -> Result<(), OutOfMemory> {
+        let (direct, window) = (self.direct, &self.window);
+        let rows = direct.grid[0];
+        let fits = (1..=rows)
+            .rev()
+            .find(|&rows| window.plane_len(direct, rows) * self.all_in_blocks() * size_of::<f32>() <= STRIP);
+        let wanted = (8 * self.threads).div_ceil(self.batch).min(rows);
+        let strip = fits.unwrap_or(1).min(rows.div_ceil(wanted)).max(1);
+        let strips = rows.div_ceil(strip);
+        // Without a copy, parts of the channels may go to different tasks too.
+        let parts = if window.is_copy || self.batch * strips >= 8 * self.threads {
+            1
+        } else {
+            (8 * self.threads).div_ceil(self.batch * strips).min(self.panel_count())
+        };
+        let plane_len = if window.is_copy { window.plane_len(direct, strip) } else { self.plane() };
+        let runs = window.runs(direct, plane_len);
+        let scratch = if window.is_copy { plane_len * self.all_in_blocks() } else { 0 };
+        let threads = if self.is_small() { 1 } else { self.threads };
+        for_each_with_scratch::<f32>(threads, self.batch * strips * parts, scratch, |task, scratch| {
+            let (part_index, index, sample) = (task % parts, task / parts % strips, task / parts / strips);
+            let results = index * strip..((index + 1) * strip).min(rows);
+            // SAFETY: the sample lies within the input; the scratch holds a strip of all its blocks.
+            let start = unsafe {
+                let x = self.x.add(sample * self.all_in_blocks() * self.plane());
+                if window.is_copy {
+                    for block in 0..self.all_in_blocks() {
+                        let to = scratch.add(block * plane_len);
+                        window.copy(direct, x.add(block * self.plane()), results.start, results.len(), to);
+                    }
+                    scratch.cast_const()
+                } else {
+                    x.add(window.pixel(direct, results.start, 0))
+                }
+            };
+            let source = Source { start, group_len: direct.in_blocks * plane_len, sample };
+            for panel in part(self.panel_count(), parts, part_index) {
+                // SAFETY: the source holds what these results need.
+                unsafe { self.product::<S>(panel, &[source], &runs, results.clone()) };
+            }
+        })
+    }
+
+    /// Copies some samples, then every task computes some panels of channels of them.
+    fn by_panels<S: Simd>(&self) -> Result<(), OutOfMemory> {
+        let (direct, window) = (self.direct, &self.window);
+        let rows = direct.grid[0];
+        let plane_len = window.plane_len(direct, rows);
+        let runs = window.runs(direct, plane_len);
+        let sample_len = self.all_in_blocks() * plane_len;
+        let at_once = (COPIES / (sample_len * size_of::<f32>())).clamp(1, self.batch);
+        with_scratch::<f32, _>(at_once * sample_len, |copies| {
+            let copies = Shared::new(copies);
+            for samples in chunks(self.batch, at_once) {
+                let first = samples.start;
+                let blocks = samples.len() * self.all_in_blocks();
+                for_each_with_scratch::<f32>(self.threads, blocks, 0, |block, _| {
+                    // SAFETY: the block lies within the samples, and its copy within the scratch.
+                    unsafe {
+                        let plane = self.x.add((first * self.all_in_blocks() + block) * self.plane());
+                        window.copy(direct, plane, 0, rows, copies.get().add(block * plane_len));
+                    }
+                })?;
+                let sources: Vec<SharedSource> = (0..samples.len())
+                    // SAFETY: the copy lies within the scratch.
+                    .map(|index| {
+                        SharedSource(Source {
+                            start: unsafe { copies.get().add(index * sample_len) },
+                            group_len: direct.in_blocks * plane_len,
+                            sample: first + index,
+                        })
+                    })
+                    .collect();
+                let parts = (4 * self.threads).div_ceil(self.panel_count()).min(samples.len());
+                for_each_with_scratch::<f32>(self.threads, self.panel_count() * parts, 0, |task, _| {
+                    let (index, panel) = (task % parts, task / parts);
+                    let some: Vec<Source> =
+                        sources[part(sources.len(), parts, index)].iter().map(|source| source.0).collect();
+                    // SAFETY: the sources hold what all results need.
+                    unsafe { self.product::<S>(panel, &some, &runs, 0..rows) };
+                })?;
+            }
+            Ok(())
+        })?
+    }
+
+    fn is_small(&self) -> bool {
+        // About the time that it takes to wake a thread.
+        self.batch * self.direct.grid[0] * self.direct.grid[1] * self.weights.len() < 500_000
+    }
+
+    fn panel_count(&self) -> usize {
+        self.direct.groups * panels(self.direct.out_blocks, self.direct.cols).len()
+    }
+
+    /// Computes rows of results of one panel of channels for some samples.
+    ///
+    /// # Safety
+    /// The sources hold what the results need: the first row's pixels at their start.
+    unsafe fn product<S: Simd>(
+        &self,
+        panel: usize,
+        sources: &[Source],
+        runs: &[isize],
+        results: Range<usize>,
+    ) {
+        let direct = self.direct;
+        let of_group = panels(direct.out_blocks, direct.cols);
+        let (group, panel) = (panel / of_group.len(), of_group[panel % of_group.len()].clone());
+        let cols = panel.len();
+        let k_len = cols * LANES;
+        let weights = (group * direct.out_blocks + panel.start) * LANES * runs.len() * LANES;
+        let out_block = group * direct.out_blocks + panel.start;
+        let [height, width] = direct.placement.size;
+        let all_out_blocks = direct.out_blocks * direct.groups;
+        let is_last = out_block + cols == all_out_blocks;
+        let near = (NEAR_PANEL / (LANES * k_len * size_of::<f32>())).max(1);
+        for pass in chunks(runs.len(), near) {
+            let finish = if pass.end < runs.len() {
+                Finish::NONE
+            } else {
+                let last_lanes = if is_last { direct.last_lanes } else { LANES };
+                self.epilogue.finish(out_block, last_lanes)
+            };
+            for source in sources {
+                for row in results.clone() {
+                    let y_row = row * direct.placement.step[0] + direct.placement.origin[0];
+                    for columns in chunks(direct.grid[1], max_rows(S::ISA, cols)) {
+                        let y_column = columns.start * direct.placement.step[1] + direct.placement.origin[1];
+                        let y_block = source.sample * all_out_blocks + out_block;
+                        let y = ((y_block * height + y_row) * width + y_column) * LANES;
+                        let pixel = self.window.pixel(direct, row - results.start, columns.start);
+                        // SAFETY: the results lie within the output, what they need within the source, and the runs'
+                        // weights within the panel.
+                        unsafe {
+                            let args = MicroArgs {
+                                a: source.start.add(group * source.group_len + pixel),
+                                runs: runs.as_ptr().add(pass.start),
+                                run_count: pass.len(),
+                                run_len: LANES,
+                                row_stride: 0,
+                                b: self.weights.as_ptr().add(weights + pass.start * LANES * k_len),
+                                c: self.y.get().add(y),
+                                c_row: direct.placement.step[1] * LANES,
+                                c_vector: height * width * LANES,
+                                resume: pass.start > 0,
+                                finish: finish.at(y),
+                            };
+                            blocked_micro::<S>(columns.len(), cols, self.window.twice)(&args);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A source that tasks share.
+struct SharedSource(Source);
+// SAFETY: it is only read.
+unsafe impl Sync for SharedSource {}

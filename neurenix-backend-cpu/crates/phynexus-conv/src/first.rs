@@ -1,0 +1,235 @@
+//! Convolution of few channels, as a network's first one, straight from NCHW.
+//!
+//! The rows that some results need are copied with their channels side by side, `[column][channel]`, so that all
+//! channels of neighbouring taps follow each other and nothing is multiplied by padding of channels. The order of the
+//! sum is that of the direct convolution.
+
+use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
+
+use crate::epilogue::RawEpilogue;
+use crate::memory::{Aligned, OutOfMemory, Shared, for_each_with_scratch};
+use crate::micro::{MicroArgs, max_rows, panel_width, strided_micro};
+use crate::shape::ConvShape;
+use crate::split::{chunks, panels};
+
+/// The copied rows of a task, in bytes.
+const STRIP: usize = 96 << 10;
+
+/// A convolution from NCHW to blocks.
+#[derive(Clone, Debug)]
+pub struct First {
+    isa: Isa,
+    shape: ConvShape,
+    cols: usize,
+}
+
+struct Job<'a> {
+    first: &'a First,
+    batch: usize,
+    x: *const f32,
+    weights: &'a [f32],
+    y: Shared<f32>,
+    epilogue: RawEpilogue,
+    threads: usize,
+}
+
+// SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
+unsafe impl Sync for Job<'_> {}
+
+impl First {
+    /// The forward convolution, of one group.
+    pub fn new(shape: &ConvShape, isa: Isa) -> Self {
+        assert_eq!(shape.groups, 1, "one group");
+        let width = shape.out_size()[1];
+        let rows = chunks(width, max_rows(isa, 1)).map(|run| run.len()).max().unwrap_or(1);
+        Self { isa, shape: shape.with_batch(1), cols: panel_width(isa, rows).min(2) }
+    }
+
+    /// Whether that is the way to convolve so few channels.
+    pub fn pays(shape: &ConvShape) -> bool {
+        shape.groups == 1 && shape.in_channels < LANES
+    }
+
+    /// Products of one result.
+    fn depth(&self) -> usize {
+        self.shape.taps() * self.shape.in_channels
+    }
+
+    /// Floats of the packed weights.
+    pub fn packed_len(&self) -> usize {
+        self.shape.out_channels.next_multiple_of(LANES) * self.depth()
+    }
+
+    /// Packs weights: for each panel `[tap][channel][vectors of the panel]`.
+    pub fn pack(
+        &self,
+        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+    ) -> Result<Aligned<f32>, OutOfMemory> {
+        let mut packed = Aligned::zeroed(self.packed_len())?;
+        let outer = self.shape.out_channels;
+        let mut at = 0;
+        for panel in panels(outer.div_ceil(LANES), self.cols) {
+            for tap in 0..self.shape.taps() {
+                for channel in 0..self.shape.in_channels {
+                    let lanes = &mut packed[at..at + panel.len() * LANES];
+                    at += lanes.len();
+                    for (out_channel, lane) in (panel.start * LANES..outer).zip(lanes) {
+                        *lane = weight(out_channel, channel, tap);
+                    }
+                }
+            }
+        }
+        Ok(packed)
+    }
+
+    /// Convolves `batch` samples.
+    ///
+    /// # Safety
+    /// `x` is valid for the dense NCHW input of the shape, `y` for the blocked output, the epilogue's addresses as
+    /// `y`; `y` overlaps nothing; the weights come from [`pack`](Self::pack).
+    pub unsafe fn run(
+        &self,
+        batch: usize,
+        x: *const f32,
+        weights: &[f32],
+        y: *mut f32,
+        epilogue: RawEpilogue,
+        threads: usize,
+    ) -> Result<(), OutOfMemory> {
+        assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
+        let job = Job { first: self, batch, x, weights, y: Shared::new(y), epilogue, threads };
+        dispatch_on(self.isa, job)
+    }
+
+    /// Where each run of products starts from a result's first pixel, and how long each is.
+    fn runs(&self, row_len: usize) -> (Vec<isize>, usize) {
+        let shape = &self.shape;
+        let channels = shape.in_channels;
+        let row = |tap: usize| tap * shape.dilation[0] * row_len;
+        if shape.dilation[1] == 1 {
+            let runs = (0..shape.kernel[0]).map(|tap| row(tap) as isize).collect();
+            return (runs, shape.kernel[1] * channels);
+        }
+        let taps = (0..shape.kernel[0]).flat_map(|y| (0..shape.kernel[1]).map(move |x| (y, x)));
+        (taps.map(|(y, x)| (row(y) + x * shape.dilation[1] * channels) as isize).collect(), channels)
+    }
+}
+
+impl Kernel for Job<'_> {
+    type Output = Result<(), OutOfMemory>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _simd: S) -> Self::Output {
+        self.strips::<S>()
+    }
+}
+
+impl Job<'_> {
+    fn strips<S: Simd>(&self) -> Result<(), OutOfMemory> {
+        let first = self.first;
+        let shape = &first.shape;
+        let [height, width] = shape.out_size();
+        let columns = (width - 1) * shape.stride[1] + shape.reach(1);
+        let row_len = columns * shape.in_channels;
+        let in_rows = |rows: usize| (rows - 1) * shape.stride[0] + shape.reach(0);
+        let fits =
+            (1..=height).rev().find(|&rows| in_rows(rows) * row_len * size_of::<f32>() <= STRIP).unwrap_or(1);
+        let wanted = (8 * self.threads).div_ceil(self.batch.max(1)).min(height);
+        let strip = fits.min(height.div_ceil(wanted)).max(1);
+        let strips = height.div_ceil(strip);
+        let (runs, run_len) = first.runs(row_len);
+        let threads =
+            if self.batch * height * width * self.weights.len() < 500_000 { 1 } else { self.threads };
+        for_each_with_scratch::<f32>(
+            threads,
+            self.batch * strips,
+            in_rows(strip) * row_len,
+            |task, scratch| {
+                let (index, sample) = (task % strips, task / strips);
+                let results = index * strip..((index + 1) * strip).min(height);
+                // SAFETY: the scratch holds the rows of a strip.
+                unsafe {
+                    self.interleave(sample, results.start, in_rows(results.len()), columns, scratch);
+                    for row in results.clone() {
+                        let a = scratch.add((row - results.start) * shape.stride[0] * row_len);
+                        self.row::<S>(sample, row, a, &runs, run_len);
+                    }
+                }
+            },
+        )
+    }
+
+    /// Copies the input rows under some rows of results, channels side by side, with zeros around.
+    ///
+    /// # Safety
+    /// `to` has room for `rows` rows of `columns` pixels.
+    unsafe fn interleave(&self, sample: usize, result: usize, rows: usize, columns: usize, to: *mut f32) {
+        let shape = &self.first.shape;
+        let channels = shape.in_channels;
+        let [height, width] = shape.in_size;
+        let top = (result * shape.stride[0]) as isize - shape.padding[0].0 as isize;
+        let left = shape.padding[1].0.min(columns);
+        let held = width.min(columns - left);
+        for row in 0..rows {
+            let in_row = top + row as isize;
+            // SAFETY: the row lies within the destination.
+            let line = unsafe {
+                std::slice::from_raw_parts_mut(to.add(row * columns * channels), columns * channels)
+            };
+            if in_row < 0 || in_row >= height as isize {
+                line.fill(0.0);
+                continue;
+            }
+            line[..left * channels].fill(0.0);
+            line[(left + held) * channels..].fill(0.0);
+            let pixels = &mut line[left * channels..(left + held) * channels];
+            for channel in 0..channels {
+                let plane = sample * channels + channel;
+                // SAFETY: the row lies within the plane.
+                let from = unsafe {
+                    std::slice::from_raw_parts(self.x.add((plane * height + in_row as usize) * width), held)
+                };
+                for (pixel, &value) in pixels[channel..].iter_mut().step_by(channels).zip(from) {
+                    *pixel = value;
+                }
+            }
+        }
+    }
+
+    /// Computes one row of results.
+    ///
+    /// # Safety
+    /// `a` is the first copied row that it needs.
+    unsafe fn row<S: Simd>(&self, sample: usize, row: usize, a: *const f32, runs: &[isize], run_len: usize) {
+        let first = self.first;
+        let shape = &first.shape;
+        let [height, width] = shape.out_size();
+        let out_blocks = shape.out_channels.div_ceil(LANES);
+        let stride = shape.stride[1] * shape.in_channels;
+        for panel in panels(out_blocks, first.cols) {
+            let is_last = panel.end == out_blocks;
+            let lanes = if is_last { shape.out_channels - (out_blocks - 1) * LANES } else { LANES };
+            let finish = self.epilogue.finish(panel.start, lanes);
+            for columns in chunks(width, max_rows(S::ISA, panel.len())) {
+                let y =
+                    (((sample * out_blocks + panel.start) * height + row) * width + columns.start) * LANES;
+                // SAFETY: the results lie within the output, what they need within the copied rows.
+                unsafe {
+                    strided_micro::<S>(columns.len(), panel.len(), stride)(&MicroArgs {
+                        a: a.add(columns.start * stride),
+                        runs: runs.as_ptr(),
+                        run_count: runs.len(),
+                        run_len,
+                        row_stride: stride,
+                        b: self.weights.as_ptr().add(panel.start * LANES * first.depth()),
+                        c: self.y.get().add(y),
+                        c_row: LANES,
+                        c_vector: height * width * LANES,
+                        resume: false,
+                        finish: finish.at(y),
+                    });
+                }
+            }
+        }
+    }
+}

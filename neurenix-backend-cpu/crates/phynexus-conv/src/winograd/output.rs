@@ -1,0 +1,74 @@
+//! Sums at all positions of tiles to results.
+
+use phynexus_simd::{Kernel, LANES, Simd};
+
+use super::{TILE, Winograd, points};
+use crate::micro::{Finish, finish, keep_first};
+
+/// Transforms the sums of some tiles of one block of channels back.
+pub struct FinishTiles<'a> {
+    pub winograd: &'a Winograd,
+    /// The first tile's first position; tiles follow each other.
+    pub sums: *const f32,
+    /// Floats between positions.
+    pub position_stride: usize,
+    pub block: usize,
+    /// The tiles: so many from the first.
+    pub first: usize,
+    pub count: usize,
+    /// The blocked output, all samples.
+    pub y: *mut f32,
+    /// The bias of this block; the residual of the whole output.
+    pub finish: Finish,
+}
+
+impl Kernel for FinishTiles<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let winograd = self.winograd;
+        let [height, width] = winograd.out_size;
+        // SAFETY: the caller vouches for sums, bias, residual and output; results outside are not stored.
+        unsafe {
+            let bias = if self.finish.bias.is_null() { simd.zero() } else { simd.load(self.finish.bias) };
+            for index in 0..self.count {
+                let tile = winograd.tile(self.first + index);
+                let sums = self.sums.add(index * LANES);
+                let mut columns = [[simd.zero(); TILE]; TILE + 2];
+                for (column, results) in columns.iter_mut().enumerate() {
+                    let points = std::array::from_fn(|row| {
+                        simd.load(sums.add((row * (TILE + 2) + column) * self.position_stride))
+                    });
+                    *results = points::results(simd, points);
+                }
+                let plane = (tile.sample * winograd.out_blocks() + self.block) * height * width;
+                let start = (plane + tile.row * width + tile.column) * LANES;
+                let rows = (height - tile.row).min(TILE);
+                let count = (width - tile.column).min(TILE);
+                for row in 0..TILE {
+                    if row == rows {
+                        break;
+                    }
+                    let results = points::results(simd, std::array::from_fn(|column| columns[column][row]));
+                    for (column, &sum) in results.iter().enumerate() {
+                        if column == count {
+                            break;
+                        }
+                        let at = start + (row * width + column) * LANES;
+                        let residual = if self.finish.residual.is_null() {
+                            std::ptr::null()
+                        } else {
+                            self.finish.residual.add(at)
+                        };
+                        let mut sum = finish(simd, sum, bias, residual, &self.finish);
+                        if self.finish.last_lanes < LANES {
+                            sum = keep_first(simd, sum, self.finish.last_lanes);
+                        }
+                        simd.store(self.y.add(at), sum);
+                    }
+                }
+            }
+        }
+    }
+}

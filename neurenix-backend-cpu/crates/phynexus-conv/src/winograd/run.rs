@@ -1,0 +1,322 @@
+//! Runs a Winograd convolution over blocks of tiles.
+//!
+//! With stored weights a task takes a block of tiles from pixels to results. Otherwise all tasks share the
+//! transformed tiles, and each takes a panel of output channels, whose weights it transforms.
+
+use std::ops::Range;
+
+use phynexus_simd::{Kernel, LANES, Simd, dispatch_on};
+
+use super::input::TransformTiles;
+use super::output::FinishTiles;
+use super::weights::TransformWeights;
+use super::{POSITIONS, Winograd};
+use crate::epilogue::RawEpilogue;
+use crate::memory::{OutOfMemory, Shared, for_each_with_scratch, with_scratch};
+use crate::micro::{Finish, MicroArgs, blocked_micro, max_rows, panel_width};
+use crate::split::{chunks, panels, part};
+
+/// Transformed tiles of a task with stored weights, in bytes.
+const TASK_TILES: usize = 520 << 10;
+/// Transformed tiles that all tasks share, in bytes.
+const SHARED_TILES: usize = 5 << 20;
+/// Weights that a task transforms at a time, in bytes.
+const TASK_WEIGHTS: usize = 300 << 10;
+/// Between positions, so that they do not all fall into the same lines of the cache.
+const GAP: usize = LANES;
+
+struct Job<'a> {
+    winograd: &'a Winograd,
+    batch: usize,
+    x: *const f32,
+    weights: &'a [f32],
+    y: Shared<f32>,
+    epilogue: RawEpilogue,
+    threads: usize,
+}
+
+// SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
+unsafe impl Sync for Job<'_> {}
+
+impl Winograd {
+    /// Convolves `batch` samples.
+    ///
+    /// # Safety
+    /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
+    /// nothing; the weights come from [`pack`](Self::pack).
+    pub unsafe fn run(
+        &self,
+        batch: usize,
+        x: *const f32,
+        weights: &[f32],
+        y: *mut f32,
+        epilogue: RawEpilogue,
+        threads: usize,
+    ) -> Result<(), OutOfMemory> {
+        assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
+        let job = Job { winograd: self, batch, x, weights, y: Shared::new(y), epilogue, threads };
+        dispatch_on(self.isa, job)
+    }
+}
+
+impl Kernel for Job<'_> {
+    type Output = Result<(), OutOfMemory>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        if self.winograd.is_stored { self.with_stored(simd) } else { self.with_shared_tiles(simd) }
+    }
+}
+
+/// Some tiles, in chunks that the innermost product takes at a time.
+struct Block {
+    /// Tiles.
+    tiles: Range<usize>,
+    /// Most tiles of a chunk.
+    largest: usize,
+}
+
+impl Block {
+    /// Each chunk's number, and its tiles.
+    fn chunks(&self) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let start = self.tiles.start;
+        chunks(self.tiles.len(), self.largest)
+            .map(move |chunk| start + chunk.start..start + chunk.end)
+            .enumerate()
+    }
+
+    fn chunk_count(&self) -> usize {
+        self.tiles.len().div_ceil(self.largest)
+    }
+}
+
+impl Job<'_> {
+    fn all_tiles(&self) -> usize {
+        let [rows, columns] = self.winograd.tiles();
+        self.batch * rows * columns
+    }
+
+    /// Floats that a chunk of transformed tiles takes, for so many blocks of channels.
+    fn chunk_len(largest: usize, blocks: usize) -> usize {
+        POSITIONS * Self::position_len(largest, blocks)
+    }
+
+    /// Floats between positions in a chunk of so many tiles.
+    fn position_len(tiles: usize, blocks: usize) -> usize {
+        blocks * tiles * LANES + GAP
+    }
+
+    fn with_stored<S: Simd>(&self, simd: S) -> Result<(), OutOfMemory> {
+        let winograd = self.winograd;
+        let (inner, cols) = (winograd.in_blocks(), winograd.cols);
+        let largest = max_rows(S::ISA, cols);
+        let all = self.all_tiles();
+        let chunk_bytes = Self::chunk_len(largest, inner) * size_of::<f32>();
+        let at_once = (TASK_TILES / chunk_bytes).max(1) * largest;
+        // Enough tasks for all threads, of whole chunks.
+        let tasks = all.div_ceil(at_once).max(self.threads.min(all.div_ceil(largest)));
+        let tasks = tasks.next_multiple_of(self.threads).min(all.div_ceil(largest));
+        let most = all.div_ceil(tasks).div_ceil(largest);
+        let (v_len, m_len) = (most * Self::chunk_len(largest, inner), most * Self::chunk_len(largest, cols));
+        for_each_with_scratch::<f32>(self.threads, tasks, v_len + m_len, |task, scratch| {
+            let block = Block { tiles: part(all, tasks, task), largest };
+            // SAFETY: the scratch holds transformed tiles and sums of a block.
+            unsafe {
+                let sums = scratch.add(v_len);
+                for (index, chunk) in block.chunks() {
+                    for channel_block in 0..inner {
+                        self.transform_tiles(
+                            simd,
+                            &chunk,
+                            channel_block,
+                            scratch.add(index * Self::chunk_len(largest, inner)),
+                        );
+                    }
+                }
+                for panel in panels(winograd.out_blocks(), cols) {
+                    let weights = self.weights.as_ptr().add(panel.start * LANES * inner * LANES * POSITIONS);
+                    let product =
+                        Product { block: &block, cols: panel.len(), blocks: 0..inner, all_blocks: inner };
+                    product.run::<S>(scratch, weights, inner * LANES * panel.len() * LANES, sums);
+                    self.finish_tiles(simd, &block, &panel, sums);
+                }
+            }
+        })
+    }
+
+    fn with_shared_tiles<S: Simd>(&self, simd: S) -> Result<(), OutOfMemory> {
+        let winograd = self.winograd;
+        let inner = winograd.in_blocks();
+        let all = self.all_tiles();
+        let tile_bytes = inner * LANES * POSITIONS * size_of::<f32>();
+        let blocks = all.div_ceil((SHARED_TILES / tile_bytes).max(14));
+        for index in 0..blocks {
+            let tiles = part(all, blocks, index);
+            let cols = panel_width(S::ISA, tiles.len());
+            let block = Block { tiles, largest: max_rows(S::ISA, cols) };
+            self.shared_block(simd, &block, cols)?;
+        }
+        Ok(())
+    }
+
+    fn shared_block<S: Simd>(&self, simd: S, block: &Block, cols: usize) -> Result<(), OutOfMemory> {
+        let winograd = self.winograd;
+        let inner = winograd.in_blocks();
+        let chunk_len = Self::chunk_len(block.largest, inner);
+        let count = block.chunk_count();
+        with_scratch::<f32, _>(count * chunk_len, |tiles| {
+            let tiles = Shared::new(tiles);
+            for_each_with_scratch::<f32>(self.threads, count * inner, 0, |task, _| {
+                let (index, channel_block) = (task / inner, task % inner);
+                let chunk = block.chunks().nth(index).expect("a chunk").1;
+                // SAFETY: the scratch holds all chunks.
+                unsafe {
+                    self.transform_tiles(simd, &chunk, channel_block, tiles.get().add(index * chunk_len))
+                };
+            })?;
+            let panels = panels(winograd.out_blocks(), cols);
+            let run_bytes = LANES * POSITIONS * cols * LANES * size_of::<f32>();
+            let runs = (TASK_WEIGHTS / run_bytes).clamp(1, inner);
+            let w_len = POSITIONS * (runs * LANES * cols * LANES + GAP);
+            let m_len = count * Self::chunk_len(block.largest, cols);
+            for_each_with_scratch::<f32>(self.threads, panels.len(), w_len + m_len, |task, scratch| {
+                let panel = &panels[task];
+                // SAFETY: the scratch holds the weights of some channels and the sums of all tiles.
+                unsafe {
+                    let sums = scratch.add(w_len);
+                    for blocks in chunks(inner, runs) {
+                        let position_stride = blocks.len() * LANES * panel.len() * LANES + GAP;
+                        self.transform_weights(simd, &blocks, panel, scratch, position_stride);
+                        let product = Product { block, cols: panel.len(), blocks, all_blocks: inner };
+                        product.run::<S>(tiles.get(), scratch, position_stride, sums);
+                    }
+                    self.finish_tiles(simd, block, panel, sums);
+                }
+            })
+        })?
+    }
+
+    /// # Safety
+    /// `to` has room for the transformed tiles of a chunk, all blocks of channels.
+    unsafe fn transform_tiles<S: Simd>(
+        &self,
+        simd: S,
+        chunk: &Range<usize>,
+        channel_block: usize,
+        to: *mut f32,
+    ) {
+        let position_stride = Self::position_len(chunk.len(), self.winograd.in_blocks());
+        simd.vectorize(TransformTiles {
+            winograd: self.winograd,
+            x: self.x,
+            block: channel_block,
+            first: chunk.start,
+            count: chunk.len(),
+            // SAFETY: as the caller vouches.
+            to: unsafe { to.add(channel_block * chunk.len() * LANES) },
+            position_stride,
+        });
+    }
+
+    /// # Safety
+    /// `to` has room for the weights of these blocks of channels at all positions.
+    unsafe fn transform_weights<S: Simd>(
+        &self,
+        simd: S,
+        blocks: &Range<usize>,
+        panel: &Range<usize>,
+        to: *mut f32,
+        position_stride: usize,
+    ) {
+        let block_len = self.winograd.in_blocks() * LANES * 9 * LANES;
+        simd.vectorize(TransformWeights {
+            // SAFETY: the panel and its channels lie within the weights.
+            plain: unsafe {
+                self.weights.as_ptr().add(panel.start * block_len + blocks.start * LANES * 9 * LANES)
+            },
+            block_len,
+            channels: blocks.len() * LANES,
+            cols: panel.len(),
+            to,
+            position_stride,
+        });
+    }
+
+    /// # Safety
+    /// `sums` holds the sums of the block's tiles for the panel.
+    unsafe fn finish_tiles<S: Simd>(&self, simd: S, block: &Block, panel: &Range<usize>, sums: *const f32) {
+        let winograd = self.winograd;
+        for (index, chunk) in block.chunks() {
+            for (vector, out_block) in panel.clone().enumerate() {
+                let is_last = out_block + 1 == winograd.out_blocks();
+                let start =
+                    index * Self::chunk_len(block.largest, panel.len()) + vector * chunk.len() * LANES;
+                simd.vectorize(FinishTiles {
+                    winograd,
+                    // SAFETY: as the caller vouches.
+                    sums: unsafe { sums.add(start) },
+                    position_stride: Self::position_len(chunk.len(), panel.len()),
+                    block: out_block,
+                    first: chunk.start,
+                    count: chunk.len(),
+                    y: self.y.get(),
+                    finish: self
+                        .epilogue
+                        .finish(out_block, if is_last { winograd.last_lanes() } else { LANES }),
+                });
+            }
+        }
+    }
+}
+
+/// The products at all positions of a block of tiles with a panel of weights.
+struct Product<'a> {
+    block: &'a Block,
+    /// Blocks of channels of the panel.
+    cols: usize,
+    /// Blocks of input channels whose products are added.
+    blocks: Range<usize>,
+    /// Blocks of input channels there are.
+    all_blocks: usize,
+}
+
+impl Product<'_> {
+    /// # Safety
+    /// `tiles`, `weights` and `sums` are laid out for the block, the channels and the panel.
+    unsafe fn run<S: Simd>(
+        &self,
+        tiles: *const f32,
+        weights: *const f32,
+        weight_stride: usize,
+        sums: *mut f32,
+    ) {
+        let mut runs = Vec::with_capacity(self.blocks.len());
+        for position in 0..POSITIONS {
+            for (index, chunk) in self.block.chunks() {
+                let rows = chunk.len();
+                runs.clear();
+                runs.extend(self.blocks.clone().map(|block| (block * rows * LANES) as isize));
+                let a = index * Job::chunk_len(self.block.largest, self.all_blocks)
+                    + position * Job::position_len(rows, self.all_blocks);
+                let c = index * Job::chunk_len(self.block.largest, self.cols)
+                    + position * Job::position_len(rows, self.cols);
+                // SAFETY: as the caller vouches.
+                unsafe {
+                    blocked_micro::<S>(rows, self.cols, false)(&MicroArgs {
+                        a: tiles.add(a),
+                        runs: runs.as_ptr(),
+                        run_count: runs.len(),
+                        run_len: LANES,
+                        row_stride: LANES,
+                        b: weights.add(position * weight_stride),
+                        c: sums.add(c),
+                        c_row: LANES,
+                        c_vector: rows * LANES,
+                        resume: self.blocks.start > 0,
+                        finish: Finish::NONE,
+                    });
+                }
+            }
+        }
+    }
+}
