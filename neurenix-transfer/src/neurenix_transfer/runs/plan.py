@@ -21,13 +21,24 @@ class RunLayout(Protocol):
     """Which samples a run trains and validates on; ``notes`` and ``warnings`` are printed."""
 
     @property
-    def train(self) -> Sized: ...
+    def train(self) -> Sized:
+        """Those to train on."""
+        ...
+
     @property
-    def val(self) -> Sized: ...
+    def val(self) -> Sized:
+        """Those to validate on."""
+        ...
+
     @property
-    def notes(self) -> Sequence[str]: ...
+    def notes(self) -> Sequence[str]:
+        """What was decided of them."""
+        ...
+
     @property
-    def warnings(self) -> Sequence[str]: ...
+    def warnings(self) -> Sequence[str]:
+        """What may be wrong with them."""
+        ...
 
 
 @dataclass(frozen=True)
