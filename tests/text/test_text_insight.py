@@ -293,7 +293,7 @@ class TestCard:
         # So high a rate of the base that its fine-tuning makes things worse: the probe is kept.
         given = ("--recipe", "lp-ft", "--unfreeze", "encoder.layer.1", "--base-lr", 3)
         result = fine_tune("--out", folder, "--epochs", 1, *given)
-        assert "Kept epoch 1 of 2 (probe)" in result.stdout
+        assert "Kept the probe, of the lowest validation loss" in result.stdout
         model = read_json(folder / "run.json")["model"]
         assert model["trained_layers"] == []
         assert model["trained_parameters"] == 2 * 32 + 2

@@ -187,6 +187,22 @@ def test_ctrl_c_keeps_the_best_weights(
     assert invoke("predict", out, "free prize").exit_code == 0
 
 
+def test_a_file_without_a_header_and_a_folder_without_a_name(
+    messages: Path, text_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mail.tsv"
+    lines = messages.read_text(encoding="utf-8").splitlines(keepends=True)[2:]
+    file.write_text("".join(lines), encoding="utf-8")
+    base = shutil.copytree(text_encoder, tmp_path / "mini" / "model")
+    result = invoke("fine-tune", file, "--text", "--base", base, "--dry-run")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stdout.split())
+    assert "texts in column 1, labels in column 0 (counted from 0; no header)" in said
+    assert "Base: mini, frozen" in said
+    assert "A run would write mail-mini" in said
+
+
 class TestErrors:
     def run(self, base: Path, *arguments: Any) -> str:
         result = invoke("fine-tune", *arguments, "--base", base)

@@ -28,7 +28,8 @@ def test_a_run_by_a_recipe(
     assert record["options"]["recipe"] == recipe
     assert record["result"]["recipe"] == followed
     assert len(history["phases"]) == len(history["val_loss"]) == record["result"]["epochs"]
-    assert f"({history['phases'][history['best_epoch']]})" in result.stdout
+    phase = history["phases"][history["best_epoch"]]
+    assert ("Kept the probe, " if phase == "probe" else f" of 2 ({phase}), ") in result.stdout
     figures = json.loads(invoke("evaluate", tmp_path / "out", photos, "--json").stdout)
     assert figures["accuracy"] == record["result"]["validation"]["accuracy"]
 

@@ -15,7 +15,7 @@ def predict(
     items: Annotated[
         list[str],
         typer.Argument(
-            metavar="PHOTO-FOLDER-OR-TEXT...",
+            metavar="PHOTO-FOLDER-OR-TEXT",
             help="Photos, and folders to take all photos from; for a model of texts, texts, and "
             "files of them.",
             show_default=False,

@@ -10,6 +10,7 @@ from neurenix_transfer.fine_tune import fine_tune
 from neurenix_transfer.history import History
 from neurenix_transfer.recipes import adapt
 from neurenix_transfer.recipes.layers import EVERY_LAYER
+from neurenix_transfer.recipes.probe import PHASE as PROBE
 from neurenix_transfer.runs.console import Console
 from neurenix_transfer.runs.learned import Learned, WeightsBefore
 from neurenix_transfer.runs.optimizer import make_optimizer, make_schedule
@@ -84,11 +85,14 @@ def kept_line(history: History) -> str | None:
     best = history.best_epoch
     if best is None:
         return None
-    phase = f" ({history.phases[best]})" if history.phases else ""
-    return (
-        f"Kept epoch {best + 1} of {history.epochs}{phase}, of the lowest validation loss "
-        f"({history['val_loss'][best]:.4f})"
-    )
+    # A probe stands in the history as one, but is no epoch: the others are counted without it.
+    probes = history.phases.count(PROBE)
+    phase = history.phases[best] if history.phases else ""
+    which = "the probe"
+    if phase != PROBE:
+        which = f"epoch {best + 1 - probes} of {history.epochs - probes}"
+        which += f" ({phase})" if phase else ""
+    return f"Kept {which}, of the lowest validation loss ({history['val_loss'][best]:.4f})"
 
 
 def _train(

@@ -76,8 +76,7 @@ def find_layout(
     groups = group_alike(dataset.texts)
     copies = len(groups) - len(set(groups))
     notes = [
-        f"{len(source)} rows of {path}: texts in the column {source.text_column!r}, labels in "
-        f"{source.label_column!r}",
+        f"{len(source)} rows of {path}: {_columns(source)}",
         f"{fraction:g} of each class is validated on, seed {seed}"
         + (f"; {copies} texts are copies of others, and stay on their side" if copies else ""),
     ]
@@ -125,6 +124,14 @@ def _read(path: Path, text_column: str | None, label_column: str | None) -> Text
     if not path.exists():
         raise TextFileError(f"there is no file {path}; expected a csv, tsv or jsonl file of texts")
     return read_texts(path, text_column=text_column, label_column=label_column, labelled=True)
+
+
+def _columns(source: Texts) -> str:
+    """Name the columns; those of a file without a header are called by their positions."""
+    text, label = source.text_column, str(source.label_column)
+    if text.isdecimal() and label.isdecimal():
+        return f"texts in column {text}, labels in column {label} (counted from 0; no header)"
+    return f"texts in the column {text!r}, labels in {label!r}"
 
 
 def _contradictions(dataset: TextDataset, groups: list[int]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from neurenix_transfer.runs.options import RunOptions
 
+_NAMELESS = ("model", "encoder", "weights")
 DEFAULT_BASE = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -30,9 +31,12 @@ class TextOptions(RunOptions):
     @property
     def base_name(self) -> str:
         """What the base is called: the last part of its path or name."""
-        return Path(self.base).resolve().name if Path(self.base).exists() else (
-            self.base.rsplit("/", 1)[-1]
-        )  # fmt: skip
+        folder = Path(self.base)
+        if not folder.exists():
+            return self.base.rsplit("/", 1)[-1]
+        named = folder.resolve()
+        # A folder inside of what is called by a name, as in packages of weights.
+        return named.parent.name if named.name in _NAMELESS else named.name
 
     @property
     def card_base(self) -> str:
