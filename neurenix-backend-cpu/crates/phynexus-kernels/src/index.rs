@@ -28,6 +28,16 @@ impl Indices {
         Ok(Self { data: tensor.bytes(), dtype })
     }
 
+    /// Some of them, if they are i64.
+    ///
+    /// # Safety
+    /// There are as many from `start` on, and they live for 'a.
+    pub unsafe fn as_i64<'a>(self, start: usize, count: usize) -> Option<&'a [i64]> {
+        // SAFETY: as the caller vouches.
+        (self.dtype == DType::I64)
+            .then(|| unsafe { std::slice::from_raw_parts(self.data.cast::<i64>().add(start), count) })
+    }
+
     /// One of them.
     ///
     /// # Safety

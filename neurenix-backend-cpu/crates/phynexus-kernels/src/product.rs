@@ -35,17 +35,22 @@ macro_rules! integers {
 }
 integers!(i8, i16, i32, i64, u8);
 
-impl Ring for f64 {
-    const ZERO: Self = 0.0;
-    #[inline(always)]
-    fn multiply_add(self, b: Self, sum: Self, is_fused: bool) -> Self {
-        if is_fused { self.mul_add(b, sum) } else { self * b + sum }
-    }
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        self + other
-    }
+macro_rules! floats {
+    ($($kind:ty),*) => {$(
+        impl Ring for $kind {
+            const ZERO: Self = 0.0;
+            #[inline(always)]
+            fn multiply_add(self, b: Self, sum: Self, is_fused: bool) -> Self {
+                if is_fused { self.mul_add(b, sum) } else { self * b + sum }
+            }
+            #[inline(always)]
+            fn plus(self, other: Self) -> Self {
+                self + other
+            }
+        }
+    )*};
 }
+floats!(f32, f64);
 
 /// A matrix in memory: its first element, and the steps between rows and columns in elements.
 #[derive(Clone, Copy)]
