@@ -1,5 +1,7 @@
 //! Times the 20 convolutions of ResNet-18 at 224x224: `conv_speed [batch ...]`, on one thread and on two.
 //!
+//! `LAYER=14/1` keeps to layers with this size of the input and stride.
+//!
 //! Prints for each layer the best of many runs in ms an image and in GFLOP/s of the definition; several copies of the
 //! weights take turns as a network's layers do.
 
@@ -8,6 +10,7 @@ use std::time::Instant;
 use phynexus_conv::{ConvError, ConvPlan, ConvShape, Epilogue};
 
 /// Layers of one shape: how many, (input, output channels), size of the input, kernel, stride, padding.
+#[allow(clippy::type_complexity)]
 const LAYERS: [(usize, (usize, usize), usize, usize, usize, usize); 11] = [
     (1, (3, 64), 224, 7, 2, 3),
     (4, (64, 64), 56, 3, 1, 1),
@@ -24,11 +27,15 @@ const LAYERS: [(usize, (usize, usize), usize, usize, usize, usize); 11] = [
 
 fn main() -> Result<(), ConvError> {
     let batches: Vec<usize> = std::env::args().skip(1).filter_map(|batch| batch.parse().ok()).collect();
+    let wanted = std::env::var("LAYER").ok();
     let batches = if batches.is_empty() { vec![1, 16] } else { batches };
     println!("{}, {} threads at most", phynexus_simd::isa(), phynexus_runtime::threads());
     for batch in batches {
         let mut sums = [0.0; 2];
         for (count, channels, size, kernel, stride, padding) in LAYERS {
+            if wanted.as_ref().is_some_and(|wanted| *wanted != format!("{size}/{stride}")) {
+                continue;
+            }
             let shape = ConvShape::square(batch, channels, [size, size], kernel, stride, padding);
             let times = time(&shape, count)?;
             let gflops = |time: f64| shape.flops() / time / 1e9;

@@ -3,9 +3,10 @@
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::epilogue::RawEpilogue;
-use crate::memory::{Aligned, OutOfMemory, Shared, for_each_with_scratch};
+use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::micro::{Finish, finish, keep_first};
 use crate::shape::ConvShape;
+use crate::tasks::for_each;
 
 /// Results computed side by side: as many chains as hide the latency of a multiply-add.
 const TOGETHER: usize = 8;
@@ -70,7 +71,7 @@ impl Depthwise {
         let strips = height.div_ceil(strip);
         let threads = if batch * height * width * blocks * shape.taps() < 60_000 { 1 } else { threads };
         let (x, y) = (Shared::new(x.cast_mut()), Shared::new(y));
-        for_each_with_scratch::<f32>(threads, batch * blocks * strips, 0, |task, _| {
+        for_each(threads, batch * blocks * strips, |task| {
             let (index, plane) = (task % strips, task / strips);
             let block = plane % blocks;
             let lanes = (shape.in_channels - block * LANES).min(LANES);
@@ -89,7 +90,8 @@ impl Depthwise {
                     },
                 );
             }
-        })
+        });
+        Ok(())
     }
 }
 

@@ -7,10 +7,11 @@
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::epilogue::RawEpilogue;
-use crate::memory::{Aligned, OutOfMemory, Shared, for_each_with_scratch};
+use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::micro::{MicroArgs, max_rows, panel_width, strided_micro};
 use crate::shape::ConvShape;
 use crate::split::{chunks, panels};
+use crate::tasks::for_each_with_scratch;
 
 /// The copied rows of a task, in bytes.
 const STRIP: usize = 96 << 10;

@@ -2,10 +2,10 @@
 //!
 //! Blocked: dense `[samples][ceil(channels / 16)][rows][columns][16]`; channels past the last are zero.
 
-use phynexus_runtime::parallel_for_with_threads;
 use phynexus_simd::{Kernel, LANES, Simd, dispatch};
 
 use crate::memory::Shared;
+use crate::tasks::for_each;
 
 /// Sizes of an activation, and how it lies in memory where it is not blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ fn each_piece(planes: Planes, threads: usize, f: impl Fn(Piece) + Sync) {
     let total = planes.blocked_len();
     // A thread wakes in the time that some ten thousand elements take.
     let threads = if total < 32_768 { 1 } else { threads };
-    parallel_for_with_threads(threads, tasks, |task| {
+    for_each(threads, tasks, |task| {
         let (cut, block, sample) = (task % cuts, task / cuts % blocks, task / cuts / blocks);
         let start = cut * TASK_PIXELS;
         f(Piece {

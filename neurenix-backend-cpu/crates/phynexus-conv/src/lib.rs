@@ -30,6 +30,7 @@ mod micro;
 mod plan;
 mod shape;
 mod split;
+mod tasks;
 mod winograd;
 
 pub use epilogue::Epilogue;

@@ -2,11 +2,10 @@
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::Mutex;
 
 use phynexus_runtime::memory::Block;
 pub use phynexus_runtime::memory::OutOfMemory;
-use phynexus_runtime::{parallel_for_with_threads, scratch};
+use phynexus_runtime::scratch;
 
 /// Element types whose bits are all valid, zeros too.
 ///
@@ -86,23 +85,6 @@ impl<T> Shared<T> {
     pub fn get(self) -> *mut T {
         self.0
     }
-}
-
-/// Runs `f(task, scratch)` for every task, on at most `threads` threads; each call has scratch of `len` elements, whose
-/// contents are undefined, to itself.
-pub fn for_each_with_scratch<T: Plain>(
-    threads: usize,
-    tasks: usize,
-    len: usize,
-    f: impl Fn(usize, *mut T) + Sync,
-) -> Result<(), OutOfMemory> {
-    let failed = Mutex::new(None);
-    parallel_for_with_threads(threads, tasks, |task| {
-        if let Err(error) = scratch::with_scratch(len * size_of::<T>(), |memory| f(task, memory.cast())) {
-            *failed.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error);
-        }
-    });
-    failed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()).map_or(Ok(()), Err)
 }
 
 /// Calls `f` with scratch of `len` elements on this thread, whose contents are undefined.

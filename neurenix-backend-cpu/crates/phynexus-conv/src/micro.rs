@@ -49,6 +49,12 @@ impl Finish {
     /// Nothing happens.
     pub const NONE: Self =
         Self { bias: std::ptr::null(), residual: std::ptr::null(), relu: false, last_lanes: LANES };
+
+    /// Whether nothing happens.
+    #[inline(always)]
+    fn is_none(&self) -> bool {
+        self.bias.is_null() && self.residual.is_null() && !self.relu && self.last_lanes == LANES
+    }
 }
 
 /// A compiled kernel.
@@ -100,6 +106,8 @@ impl<const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize
 {
     type Output = ();
 
+    // Indices that are constants after unrolling.
+    #[allow(clippy::needless_range_loop)]
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let args = self.0;
@@ -109,50 +117,81 @@ impl<const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize
         unsafe {
             let mut sums = [[simd.zero(); COLS]; ROWS];
             if args.resume {
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    for (vector, sum) in sums.iter_mut().enumerate() {
-                        *sum = simd.load(args.c.add(row * args.c_row + vector * args.c_vector));
+                each_row::<ROWS>(|row| {
+                    for vector in 0..COLS {
+                        sums[row][vector] = simd.load(args.c.add(row * args.c_row + vector * args.c_vector));
                     }
-                }
+                });
             }
             let mut b = args.b;
             for run in 0..args.run_count {
                 let mut a = args.a.offset(*args.runs.add(run));
                 for _ in 0..run_len {
-                    let weights: [S::F32; COLS] =
-                        std::array::from_fn(|vector| simd.load(b.add(LANES * vector)));
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let x = simd.splat(*a.add(row * stride));
-                        for (sum, weight) in sums.iter_mut().zip(weights) {
-                            *sum = simd.fma(x, weight, *sum);
-                        }
+                    let mut weights = [simd.zero(); COLS];
+                    for vector in 0..COLS {
+                        weights[vector] = simd.load(b.add(LANES * vector));
                     }
+                    each_row::<ROWS>(|row| {
+                        let x = simd.splat(*a.add(row * stride));
+                        for vector in 0..COLS {
+                            sums[row][vector] = simd.fma(x, weights[vector], sums[row][vector]);
+                        }
+                    });
                     b = b.add(LANES * COLS);
                     a = a.add(1);
                 }
             }
-            let bias: [S::F32; COLS] = std::array::from_fn(|vector| {
-                if args.finish.bias.is_null() {
-                    simd.zero()
-                } else {
-                    simd.load(args.finish.bias.add(LANES * vector))
+            if args.finish.is_none() {
+                each_row::<ROWS>(|row| {
+                    for vector in 0..COLS {
+                        simd.store(args.c.add(row * args.c_row + vector * args.c_vector), sums[row][vector]);
+                    }
+                });
+                return;
+            }
+            // By way of the stack: a loop that is too long to be unrolled would keep the sums there from the start.
+            let mut stored = [[[0.0f32; LANES]; COLS]; ROWS];
+            let to = stored.as_mut_ptr().cast::<f32>();
+            each_row::<ROWS>(|row| {
+                for vector in 0..COLS {
+                    simd.store(to.add((row * COLS + vector) * LANES), sums[row][vector]);
                 }
             });
-            for (row, sums) in sums.iter().enumerate() {
-                for (vector, &sum) in sums.iter().enumerate() {
-                    let at = row * args.c_row + vector * args.c_vector;
-                    let residual = if args.finish.residual.is_null() {
-                        std::ptr::null()
-                    } else {
-                        args.finish.residual.add(at)
-                    };
-                    let mut sum = finish(simd, sum, bias[vector], residual, &args.finish);
-                    if vector + 1 == COLS && args.finish.last_lanes < LANES {
-                        sum = keep_first(simd, sum, args.finish.last_lanes);
-                    }
-                    simd.store(args.c.add(at), sum);
+            finish_rows(simd, args, to, ROWS, COLS);
+        }
+    }
+}
+
+/// Finishes sums and stores them.
+///
+/// # Safety
+/// `sums` holds `[rows][cols][16]`; the arguments' addresses are valid for as many.
+#[inline(always)]
+unsafe fn finish_rows<S: Simd>(simd: S, args: &MicroArgs, sums: *const f32, rows: usize, cols: usize) {
+    for vector in 0..cols {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let has_bias = !args.finish.bias.is_null();
+            let bias = if has_bias { simd.load(args.finish.bias.add(LANES * vector)) } else { simd.zero() };
+            for row in 0..rows {
+                let finishing = args.finish.at(row * args.c_row + vector * args.c_vector);
+                let sum = simd.load(sums.add((row * cols + vector) * LANES));
+                let mut sum = finish(simd, sum, bias, finishing.residual, &finishing);
+                if vector + 1 == cols && finishing.last_lanes < LANES {
+                    sum = keep_first(simd, sum, finishing.last_lanes);
                 }
+                simd.store(args.c.add(row * args.c_row + vector * args.c_vector), sum);
             }
+        }
+    }
+}
+
+/// Calls `f` for every row: in two short loops, which the compiler unrolls both, so that sums stay in registers.
+#[inline(always)]
+fn each_row<const ROWS: usize>(mut f: impl FnMut(usize)) {
+    for third in 0..ROWS.div_ceil(3) {
+        for next in 0..3.min(ROWS - 3 * third) {
+            f(3 * third + next);
         }
     }
 }

@@ -28,7 +28,7 @@ pub struct ConvShape {
 /// A shape that no convolution has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShapeError {
-    shape: ConvShape,
+    shape: Box<ConvShape>,
     problem: &'static str,
 }
 
@@ -73,14 +73,14 @@ impl ConvShape {
     /// # Errors
     /// A size is zero, the kernel is larger than the padded input, or the groups do not divide the channels.
     pub fn check(&self) -> Result<(), ShapeError> {
-        let fail = |problem| Err(ShapeError { shape: self.clone(), problem });
+        let fail = |problem| Err(ShapeError { shape: Box::new(self.clone()), problem });
         let sizes = [self.in_channels, self.out_channels, self.groups];
         let positive =
             sizes.iter().chain(&self.kernel).chain(&self.stride).chain(&self.dilation).all(|&n| n > 0);
         if !positive {
             return fail("sizes, strides and dilations of a convolution are positive");
         }
-        if self.in_channels % self.groups != 0 || self.out_channels % self.groups != 0 {
+        if !self.in_channels.is_multiple_of(self.groups) || !self.out_channels.is_multiple_of(self.groups) {
             return fail("the groups divide the channels of input and output");
         }
         if (0..2).any(|axis| self.padded(axis) < self.reach(axis)) {
@@ -91,7 +91,10 @@ impl ConvShape {
 
     /// That an algorithm is not for this shape.
     pub(crate) fn unfit(&self) -> ShapeError {
-        ShapeError { shape: self.clone(), problem: "the algorithm does not compute this convolution" }
+        ShapeError {
+            shape: Box::new(self.clone()),
+            problem: "the algorithm does not compute this convolution",
+        }
     }
 
     fn padded(&self, axis: usize) -> usize {

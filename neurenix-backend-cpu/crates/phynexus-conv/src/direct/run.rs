@@ -7,9 +7,10 @@ use phynexus_simd::{Kernel, LANES, Simd, dispatch_on};
 use super::Direct;
 use super::window::Window;
 use crate::epilogue::RawEpilogue;
-use crate::memory::{OutOfMemory, Shared, for_each_with_scratch, with_scratch};
+use crate::memory::{OutOfMemory, Shared};
 use crate::micro::{Finish, MicroArgs, blocked_micro, max_rows};
 use crate::split::{chunks, panels, part};
+use crate::tasks::for_each_with_scratch;
 
 /// Weights up to this size stay in a core's second cache while strips of pixels pass by.
 const RESIDENT_WEIGHTS: usize = 640 << 10;
@@ -17,8 +18,8 @@ const RESIDENT_WEIGHTS: usize = 640 << 10;
 const STRIP: usize = 192 << 10;
 /// The part of a panel of weights that is kept near while pixels pass by, in bytes.
 const NEAR_PANEL: usize = 320 << 10;
-/// Copies of padded inputs that exist at a time, in bytes.
-const COPIES: usize = 4 << 20;
+/// Copies of padded inputs that a task has, in bytes.
+const COPIES: usize = 3 << 20;
 
 /// One convolution under way.
 struct Job<'a> {
@@ -140,47 +141,41 @@ impl Job<'_> {
         })
     }
 
-    /// Copies some samples, then every task computes some panels of channels of them.
+    /// Every task copies some samples, then computes panel by panel of channels of them.
     fn by_panels<S: Simd>(&self) -> Result<(), OutOfMemory> {
         let (direct, window) = (self.direct, &self.window);
         let rows = direct.grid[0];
         let plane_len = window.plane_len(direct, rows);
         let runs = window.runs(direct, plane_len);
         let sample_len = self.all_in_blocks() * plane_len;
-        let at_once = (COPIES / (sample_len * size_of::<f32>())).clamp(1, self.batch);
-        with_scratch::<f32, _>(at_once * sample_len, |copies| {
-            let copies = Shared::new(copies);
-            for samples in chunks(self.batch, at_once) {
-                let first = samples.start;
-                let blocks = samples.len() * self.all_in_blocks();
-                for_each_with_scratch::<f32>(self.threads, blocks, 0, |block, _| {
-                    // SAFETY: the block lies within the samples, and its copy within the scratch.
-                    unsafe {
-                        let plane = self.x.add((first * self.all_in_blocks() + block) * self.plane());
-                        window.copy(direct, plane, 0, rows, copies.get().add(block * plane_len));
-                    }
-                })?;
-                let sources: Vec<SharedSource> = (0..samples.len())
-                    // SAFETY: the copy lies within the scratch.
-                    .map(|index| {
-                        SharedSource(Source {
-                            start: unsafe { copies.get().add(index * sample_len) },
-                            group_len: direct.in_blocks * plane_len,
-                            sample: first + index,
-                        })
-                    })
-                    .collect();
-                let parts = (4 * self.threads).div_ceil(self.panel_count()).min(samples.len());
-                for_each_with_scratch::<f32>(self.threads, self.panel_count() * parts, 0, |task, _| {
-                    let (index, panel) = (task % parts, task / parts);
-                    let some: Vec<Source> =
-                        sources[part(sources.len(), parts, index)].iter().map(|source| source.0).collect();
-                    // SAFETY: the sources hold what all results need.
-                    unsafe { self.product::<S>(panel, &some, &runs, 0..rows) };
-                })?;
+        let at_once = (COPIES / (sample_len * size_of::<f32>())).max(1);
+        let groups = self.batch.div_ceil(at_once).next_multiple_of(self.threads).min(self.batch);
+        // Samples that cannot be shared out evenly are copied by several tasks.
+        let is_even = groups.is_multiple_of(self.threads)
+            && (self.batch.is_multiple_of(groups) || self.batch >= 4 * groups);
+        let parts = if is_even { 1 } else { self.threads.min(self.panel_count()) };
+        let most = self.batch.div_ceil(groups);
+        for_each_with_scratch::<f32>(self.threads, groups * parts, most * sample_len, |task, copies| {
+            let samples = part(self.batch, groups, task / parts);
+            let blocks = samples.start * self.all_in_blocks()..samples.end * self.all_in_blocks();
+            for (index, block) in blocks.enumerate() {
+                // SAFETY: the block lies within the samples, and its copy within the scratch.
+                unsafe {
+                    let plane = self.x.add(block * self.plane());
+                    window.copy(direct, plane, 0, rows, copies.add(index * plane_len));
+                }
             }
-            Ok(())
-        })?
+            let source = |sample: usize| Source {
+                start: copies.wrapping_add((sample - samples.start) * sample_len),
+                group_len: direct.in_blocks * plane_len,
+                sample,
+            };
+            let sources: Vec<Source> = samples.clone().map(source).collect();
+            for panel in part(self.panel_count(), parts, task % parts) {
+                // SAFETY: the sources hold what all results need.
+                unsafe { self.product::<S>(panel, &sources, &runs, 0..rows) };
+            }
+        })
     }
 
     fn is_small(&self) -> bool {
@@ -253,8 +248,3 @@ impl Job<'_> {
         }
     }
 }
-
-/// A source that tasks share.
-struct SharedSource(Source);
-// SAFETY: it is only read.
-unsafe impl Sync for SharedSource {}

@@ -92,6 +92,7 @@ unsafe fn transform<S: Simd>(
             *points = points::pixels(simd, pixels);
         }
     }
+    #[allow(clippy::needless_range_loop)] // a row of columns, not one of them
     for row in 0..SPAN {
         let points = points::pixels(simd, std::array::from_fn(|column| columns[column][row]));
         for (column, &point) in points.iter().enumerate() {

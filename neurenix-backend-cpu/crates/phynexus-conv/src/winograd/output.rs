@@ -46,6 +46,7 @@ impl Kernel for FinishTiles<'_> {
                 let start = (plane + tile.row * width + tile.column) * LANES;
                 let rows = (height - tile.row).min(TILE);
                 let count = (width - tile.column).min(TILE);
+                #[allow(clippy::needless_range_loop)] // a row of columns, not one of them
                 for row in 0..TILE {
                     if row == rows {
                         break;

@@ -1,7 +1,8 @@
 //! Runs a Winograd convolution over blocks of tiles.
 //!
-//! With stored weights a task takes a block of tiles from pixels to results. Otherwise all tasks share the
-//! transformed tiles, and each takes a panel of output channels, whose weights it transforms.
+//! A task takes a block of tiles from pixels to results; what threads hand each other takes long to arrive. With
+//! stored weights its tiles fit a core's second cache, and the weights pass by. Otherwise it takes many tiles, to make
+//! the transform of weights worth while; where there are few, it takes some of the output channels of all of them.
 
 use std::ops::Range;
 
@@ -12,14 +13,15 @@ use super::output::FinishTiles;
 use super::weights::TransformWeights;
 use super::{POSITIONS, Winograd};
 use crate::epilogue::RawEpilogue;
-use crate::memory::{OutOfMemory, Shared, for_each_with_scratch, with_scratch};
+use crate::memory::{OutOfMemory, Shared};
 use crate::micro::{Finish, MicroArgs, blocked_micro, max_rows, panel_width};
 use crate::split::{chunks, panels, part};
+use crate::tasks::for_each_with_scratch;
 
 /// Transformed tiles of a task with stored weights, in bytes.
 const TASK_TILES: usize = 520 << 10;
-/// Transformed tiles that all tasks share, in bytes.
-const SHARED_TILES: usize = 5 << 20;
+/// Transformed tiles of a task that transforms weights, in bytes.
+const MANY_TILES: usize = 5 << 20;
 /// Weights that a task transforms at a time, in bytes.
 const TASK_WEIGHTS: usize = 300 << 10;
 /// Between positions, so that they do not all fall into the same lines of the cache.
@@ -64,7 +66,7 @@ impl Kernel for Job<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
-        if self.winograd.is_stored { self.with_stored(simd) } else { self.with_shared_tiles(simd) }
+        if self.winograd.is_stored { self.with_stored(simd) } else { self.with_transform(simd) }
     }
 }
 
@@ -83,10 +85,6 @@ impl Block {
         chunks(self.tiles.len(), self.largest)
             .map(move |chunk| start + chunk.start..start + chunk.end)
             .enumerate()
-    }
-
-    fn chunk_count(&self) -> usize {
-        self.tiles.len().div_ceil(self.largest)
     }
 }
 
@@ -123,16 +121,7 @@ impl Job<'_> {
             // SAFETY: the scratch holds transformed tiles and sums of a block.
             unsafe {
                 let sums = scratch.add(v_len);
-                for (index, chunk) in block.chunks() {
-                    for channel_block in 0..inner {
-                        self.transform_tiles(
-                            simd,
-                            &chunk,
-                            channel_block,
-                            scratch.add(index * Self::chunk_len(largest, inner)),
-                        );
-                    }
-                }
+                self.transform_block(simd, &block, scratch);
                 for panel in panels(winograd.out_blocks(), cols) {
                     let weights = self.weights.as_ptr().add(panel.start * LANES * inner * LANES * POSITIONS);
                     let product =
@@ -144,56 +133,59 @@ impl Job<'_> {
         })
     }
 
-    fn with_shared_tiles<S: Simd>(&self, simd: S) -> Result<(), OutOfMemory> {
+    fn with_transform<S: Simd>(&self, simd: S) -> Result<(), OutOfMemory> {
         let winograd = self.winograd;
         let inner = winograd.in_blocks();
         let all = self.all_tiles();
+        // Either all threads transform all weights, or all tiles.
+        let by_channels = all * 5 < winograd.out_channels * 3;
         let tile_bytes = inner * LANES * POSITIONS * size_of::<f32>();
-        let blocks = all.div_ceil((SHARED_TILES / tile_bytes).max(14));
-        for index in 0..blocks {
-            let tiles = part(all, blocks, index);
-            let cols = panel_width(S::ISA, tiles.len());
-            let block = Block { tiles, largest: max_rows(S::ISA, cols) };
-            self.shared_block(simd, &block, cols)?;
-        }
-        Ok(())
-    }
+        let blocks = all.div_ceil((MANY_TILES / tile_bytes).max(14));
+        let blocks = if by_channels { blocks } else { blocks.next_multiple_of(self.threads).min(all) };
+        let most = all.div_ceil(blocks);
+        let cols = panel_width(S::ISA, most);
+        let largest = max_rows(S::ISA, cols);
+        let panels = panels(winograd.out_blocks(), cols);
+        let parts = if by_channels { self.threads.min(panels.len()) } else { 1 };
 
-    fn shared_block<S: Simd>(&self, simd: S, block: &Block, cols: usize) -> Result<(), OutOfMemory> {
-        let winograd = self.winograd;
-        let inner = winograd.in_blocks();
-        let chunk_len = Self::chunk_len(block.largest, inner);
-        let count = block.chunk_count();
-        with_scratch::<f32, _>(count * chunk_len, |tiles| {
-            let tiles = Shared::new(tiles);
-            for_each_with_scratch::<f32>(self.threads, count * inner, 0, |task, _| {
-                let (index, channel_block) = (task / inner, task % inner);
-                let chunk = block.chunks().nth(index).expect("a chunk").1;
-                // SAFETY: the scratch holds all chunks.
-                unsafe {
-                    self.transform_tiles(simd, &chunk, channel_block, tiles.get().add(index * chunk_len))
-                };
-            })?;
-            let panels = panels(winograd.out_blocks(), cols);
-            let run_bytes = LANES * POSITIONS * cols * LANES * size_of::<f32>();
-            let runs = (TASK_WEIGHTS / run_bytes).clamp(1, inner);
-            let w_len = POSITIONS * (runs * LANES * cols * LANES + GAP);
-            let m_len = count * Self::chunk_len(block.largest, cols);
-            for_each_with_scratch::<f32>(self.threads, panels.len(), w_len + m_len, |task, scratch| {
-                let panel = &panels[task];
-                // SAFETY: the scratch holds the weights of some channels and the sums of all tiles.
-                unsafe {
-                    let sums = scratch.add(w_len);
+        let v_len = most.div_ceil(largest) * Self::chunk_len(largest, inner);
+        let run_bytes = LANES * POSITIONS * cols * LANES * size_of::<f32>();
+        let runs = (TASK_WEIGHTS / run_bytes).clamp(1, inner);
+        let w_len = POSITIONS * (runs * LANES * cols * LANES + GAP);
+        let m_len = most.div_ceil(largest) * Self::chunk_len(largest, cols);
+        for_each_with_scratch::<f32>(self.threads, blocks * parts, v_len + w_len + m_len, |task, tiles| {
+            let block = Block { tiles: part(all, blocks, task / parts), largest };
+            // SAFETY: the scratch holds transformed tiles, the weights of some channels, and the sums of all tiles.
+            unsafe {
+                let weights = tiles.add(v_len);
+                let sums = weights.add(w_len);
+                self.transform_block(simd, &block, tiles);
+                for panel in &panels[part(panels.len(), parts, task % parts)] {
                     for blocks in chunks(inner, runs) {
                         let position_stride = blocks.len() * LANES * panel.len() * LANES + GAP;
-                        self.transform_weights(simd, &blocks, panel, scratch, position_stride);
-                        let product = Product { block, cols: panel.len(), blocks, all_blocks: inner };
-                        product.run::<S>(tiles.get(), scratch, position_stride, sums);
+                        self.transform_weights(simd, &blocks, panel, weights, position_stride);
+                        let product = Product { block: &block, cols: panel.len(), blocks, all_blocks: inner };
+                        product.run::<S>(tiles, weights, position_stride, sums);
                     }
-                    self.finish_tiles(simd, block, panel, sums);
+                    self.finish_tiles(simd, &block, panel, sums);
                 }
-            })
-        })?
+            }
+        })
+    }
+
+    /// # Safety
+    /// `to` has room for the transformed tiles of a block.
+    unsafe fn transform_block<S: Simd>(&self, simd: S, block: &Block, to: *mut f32) {
+        let inner = self.winograd.in_blocks();
+        for (index, chunk) in block.chunks() {
+            for channel_block in 0..inner {
+                // SAFETY: as the caller vouches.
+                unsafe {
+                    let to = to.add(index * Self::chunk_len(block.largest, inner));
+                    self.transform_tiles(simd, &chunk, channel_block, to);
+                }
+            }
+        }
     }
 
     /// # Safety

@@ -97,6 +97,7 @@ impl Kernel for TransformWeights {
                         });
                         *points = points::weights(simd, taps);
                     }
+                    #[allow(clippy::needless_range_loop)] // a row of columns, not one of them
                     for row in 0..6 {
                         let points =
                             points::weights(simd, std::array::from_fn(|column| columns[column][row]));
