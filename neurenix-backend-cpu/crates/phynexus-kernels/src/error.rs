@@ -18,6 +18,8 @@ pub enum KernelError {
     },
     /// Shapes that do not fit each other, or a tensor of too many axes.
     Shape(String),
+    /// A value for which the op has no result.
+    Value(String),
     /// An index that is not there.
     Index(String),
     /// There is no memory for its scratch.
@@ -28,7 +30,9 @@ impl fmt::Display for KernelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DType { op, dtype } => write!(f, "{op:?} has no native code for {dtype}"),
-            Self::Shape(message) | Self::Index(message) | Self::Memory(message) => f.write_str(message),
+            Self::Shape(message) | Self::Value(message) | Self::Index(message) | Self::Memory(message) => {
+                f.write_str(message)
+            }
         }
     }
 }

@@ -107,6 +107,11 @@ macro_rules! tensor {
                 Self { data, dtype, axes, lifetime: PhantomData }
             }
 
+            /// The address of the first element, whatever its dtype.
+            pub fn bytes(&self) -> $pointer {
+                self.data
+            }
+
             /// The elements' dtype.
             pub fn dtype(&self) -> DType {
                 self.dtype

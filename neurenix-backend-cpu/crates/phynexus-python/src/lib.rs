@@ -3,12 +3,21 @@
 //! A kernel is a function `(out, *inputs, **attrs)` on Neurenix tensors, whose buffers are NumPy
 //! arrays. [`argument`] reads them, [`launch`] runs what the pure crates do with them.
 
+mod activation;
 mod allocation;
 mod argument;
 mod elementwise;
 mod error;
+mod indexing;
 mod launch;
+mod movement;
+mod normalization;
+mod operation;
+mod optimizer;
+mod random;
+mod reduce;
 mod settings;
+mod softmax;
 mod table;
 
 use pyo3::prelude::*;
@@ -19,5 +28,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     argument::register(module)?;
     allocation::register(module)?;
     elementwise::register(module, &table)?;
+    movement::register(module, &table)?;
+    reduce::register(module, &table)?;
+    indexing::register(module, &table)?;
+    random::register(module, &table)?;
+    activation::register(module, &table)?;
+    normalization::register(module, &table)?;
+    optimizer::register(module, &table)?;
+    softmax::register(module, &table)?;
     settings::register(module)
 }

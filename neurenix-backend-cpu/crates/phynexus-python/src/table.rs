@@ -8,6 +8,8 @@ use pyo3::types::{PyCFunction, PyList};
 pub const FLOATS: &[DType] = &[DType::F32, DType::F64, DType::F16, DType::Bf16];
 /// Integers with and without sign.
 pub const INTS: &[DType] = &[DType::I64, DType::I32, DType::I16, DType::I8, DType::U8];
+/// Floats and integers: every dtype but bool.
+pub const NUMBERS: &[DType] = ALL.split_at(ALL.len() - 1).0;
 /// Every dtype.
 pub const ALL: &[DType] = &[
     DType::F32,

@@ -10,7 +10,7 @@ mod power;
 mod trigonometric;
 
 pub use double::erf as erf_f64;
-pub use power::pow;
+pub use power::{pow, pow_f32};
 pub use trigonometric::{cos, sin};
 
 use crate::Simd;

@@ -39,27 +39,35 @@ pub fn pow<S: Simd>(s: S, x: S::F32, y: S::F32) -> S::F32 {
     let (bases, exponents) = (s.to_array(x), s.to_array(y));
     let mut powers = [0.0f32; LANES];
     for lane in 0..LANES {
-        powers[lane] = of_size(f64::from(bases[lane].abs()), f64::from(exponents[lane]));
+        powers[lane] = pow_f32(bases[lane], exponents[lane]);
     }
     // SAFETY: the array has 16 elements.
-    let power = unsafe { s.load(powers.as_ptr()) };
-    let (zero, one) = (s.zero(), s.splat(1.0));
-    // A negative base: odd exponents keep the sign, and what is no integer gives NaN.
-    let half = s.mul(y, s.splat(0.5));
-    let is_integer = s.eq(s.floor(y), y);
-    let is_odd = s.mask_and(is_integer, s.ne(s.floor(half), half));
-    let sign = s.and_i32(s.bits(x), s.splat_i32(i32::MIN));
-    let signed = s.with_bits(s.or_i32(s.bits(power), sign));
-    let value = s.select(is_odd, signed, power);
-    let is_real = s.mask_or(is_integer, s.eq(s.abs(y), s.splat(f32::INFINITY)));
-    let is_finite = s.lt(s.splat(f32::NEG_INFINITY), x);
-    let outside = s.mask_and(s.lt(x, zero), is_finite);
-    let value = s.select(outside, s.select(is_real, value, s.splat(f32::NAN)), value);
-    let is_one = s.mask_or(s.eq(x, one), s.eq(y, zero));
-    // (-1)^(+-inf) is 1; log2(1) * inf has made it NaN.
-    let is_endless = s.eq(s.abs(y), s.splat(f32::INFINITY));
-    let is_one = s.mask_or(is_one, s.mask_and(s.eq(x, s.splat(-1.0)), is_endless));
-    s.select(is_one, one, value)
+    unsafe { s.load(powers.as_ptr()) }
+}
+
+/// The same of one element, without a branch: the compiler vectorises loops of it.
+#[inline(always)]
+pub fn pow_f32(x: f32, y: f32) -> f32 {
+    let power = of_size(f64::from(x.abs()), f64::from(y));
+    // A negative base: odd exponents keep the sign, and what is no integer gives NaN. Floats of
+    // 2^24 and more are even integers.
+    let is_large = y.abs() >= 16_777_216.0;
+    let wide = f64::from(y);
+    let is_integer = is_large | (nearest(wide) == wide);
+    let is_odd = is_integer & !is_large & (nearest(0.5 * wide) != 0.5 * wide);
+    let signed = f32::from_bits(power.to_bits() | (x.to_bits() & 0x8000_0000));
+    let power = if is_odd { signed } else { power };
+    let is_outside = (x < 0.0) & (x > f32::NEG_INFINITY) & !is_integer;
+    let power = if is_outside { f32::NAN } else { power };
+    // (-1)^(+-inf) is 1 too; log2(1) * inf has made it NaN.
+    let is_one = (x == 1.0) | (y == 0.0) | ((x == -1.0) & (y.abs() == f32::INFINITY));
+    if is_one { 1.0 } else { power }
+}
+
+/// The nearest integer of a number below 2^51 in size.
+#[inline(always)]
+fn nearest(x: f64) -> f64 {
+    (x + ROUNDER) - ROUNDER
 }
 
 /// `x^y` for `x >= 0`, where it is not NaN times infinity.
