@@ -2,6 +2,7 @@
 
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
+use crate::canonical::Direction;
 use crate::epilogue::RawEpilogue;
 use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::micro::{Finish, finish, keep_first};
@@ -37,13 +38,14 @@ impl Depthwise {
         self.shape.in_channels.next_multiple_of(LANES) * self.shape.taps()
     }
 
-    /// Packs weights: `[block][tap][16]`.
-    pub fn pack(&self, weight: impl Fn(usize, usize, usize) -> f32) -> Result<Aligned<f32>, OutOfMemory> {
+    /// Packs canonical weights: `[block][tap][16]`; for the transposed convolution with the taps reversed.
+    pub fn pack(&self, weights: &[f32], direction: Direction) -> Result<Aligned<f32>, OutOfMemory> {
         let mut packed = Aligned::zeroed(self.packed_len())?;
         let taps = self.shape.taps();
-        for channel in 0..self.shape.in_channels {
-            for tap in 0..taps {
-                packed[(channel / LANES * taps + tap) * LANES + channel % LANES] = weight(channel, 0, tap);
+        for (channel, weights) in weights.chunks_exact(taps).enumerate() {
+            for (tap, &weight) in weights.iter().enumerate() {
+                let tap = if direction == Direction::Forward { tap } else { taps - 1 - tap };
+                packed[(channel / LANES * taps + tap) * LANES + channel % LANES] = weight;
             }
         }
         Ok(packed)

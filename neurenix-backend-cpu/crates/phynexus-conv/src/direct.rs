@@ -7,10 +7,12 @@ mod window;
 
 use phynexus_simd::{Isa, LANES};
 
-use crate::memory::{Aligned, OutOfMemory};
+use crate::canonical::Canonical;
+use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::micro::{max_rows, panel_width};
 use crate::shape::ConvShape;
 use crate::split::{chunks, panels};
+use crate::tasks::for_each;
 
 /// Where results land in the planes of the output.
 #[derive(Clone, Copy, Debug)]
@@ -118,32 +120,32 @@ impl Direct {
         self.groups * self.out_blocks * LANES * self.runs() * LANES
     }
 
-    /// Packs weights that `weight(out_channel, in_channel_of_the_group, tap)` gives, for `channels` of one group of
-    /// input and output. Layout: group, panel, tap, block of channels, channel, vectors of the panel.
+    /// Packs weights: `slot(tap)` is the place of a canonical tap among those of this convolution, if it has it.
+    ///
+    /// Layout: for each group and panel `[tap][channel][vectors of the panel]`.
     pub fn pack(
         &self,
-        channels: [usize; 2],
-        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+        canonical: Canonical<'_>,
+        slot: impl Fn(usize) -> Option<usize> + Sync,
+        threads: usize,
     ) -> Result<Aligned<f32>, OutOfMemory> {
-        let mut packed = Aligned::zeroed(self.packed_len())?;
-        let mut at = 0;
-        for group in 0..self.groups {
-            for panel in panels(self.out_blocks, self.cols) {
-                for tap in 0..self.taps.len() {
-                    for in_channel in 0..self.in_blocks * LANES {
-                        let lanes = &mut packed[at..at + panel.len() * LANES];
-                        at += lanes.len();
-                        if in_channel >= channels[0] {
-                            continue;
-                        }
-                        let first = panel.start * LANES;
-                        for (out_channel, lane) in (first..channels[1]).zip(lanes) {
-                            *lane = weight(group * channels[1] + out_channel, in_channel, tap);
-                        }
-                    }
-                }
+        let mut packed = Aligned::<f32>::zeroed(self.packed_len())?;
+        let panels = panels(self.out_blocks, self.cols);
+        let to = Shared::new(packed.as_mut_ptr());
+        let block_len = LANES * self.runs() * LANES;
+        for_each(threads, self.groups * panels.len(), |task| {
+            let (group, panel) = (task / panels.len(), &panels[task % panels.len()]);
+            let start = (group * self.out_blocks + panel.start) * block_len;
+            for (vector, block) in panel.clone().enumerate() {
+                canonical.each_vector(group, block, |k, tap, values| {
+                    let Some(tap) = slot(tap) else { return };
+                    let at = start + ((tap * self.in_blocks * LANES + k) * panel.len() + vector) * LANES;
+                    debug_assert!(tap < self.taps.len() && k < self.in_blocks * LANES);
+                    // SAFETY: the vector lies within this task's panel.
+                    unsafe { to.get().add(at).cast::<[f32; LANES]>().write(*values) };
+                });
             }
-        }
+        });
         Ok(packed)
     }
 }

@@ -6,6 +6,7 @@
 
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
+use crate::canonical::Canonical;
 use crate::epilogue::RawEpilogue;
 use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::micro::{MicroArgs, max_rows, panel_width, strided_micro};
@@ -62,22 +63,15 @@ impl First {
     }
 
     /// Packs weights: for each panel `[tap][channel][vectors of the panel]`.
-    pub fn pack(
-        &self,
-        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
-    ) -> Result<Aligned<f32>, OutOfMemory> {
+    pub fn pack(&self, canonical: Canonical<'_>) -> Result<Aligned<f32>, OutOfMemory> {
         let mut packed = Aligned::zeroed(self.packed_len())?;
-        let outer = self.shape.out_channels;
-        let mut at = 0;
-        for panel in panels(outer.div_ceil(LANES), self.cols) {
-            for tap in 0..self.shape.taps() {
-                for channel in 0..self.shape.in_channels {
-                    let lanes = &mut packed[at..at + panel.len() * LANES];
-                    at += lanes.len();
-                    for (out_channel, lane) in (panel.start * LANES..outer).zip(lanes) {
-                        *lane = weight(out_channel, channel, tap);
-                    }
-                }
+        for panel in panels(self.shape.out_channels.div_ceil(LANES), self.cols) {
+            let start = panel.start * LANES * self.depth();
+            for (vector, block) in panel.clone().enumerate() {
+                canonical.each_vector(0, block, |k, tap, values| {
+                    let at = start + ((tap * self.shape.in_channels + k) * panel.len() + vector) * LANES;
+                    packed[at..at + LANES].copy_from_slice(values);
+                });
             }
         }
         Ok(packed)

@@ -18,11 +18,15 @@
 //! (see [`layout`]). A result depends neither on the number of threads nor on the batch that its sample is in, and has
 //! the same bits on every instruction set with a fused multiply-add.
 
+mod canonical;
 mod depthwise;
 mod direct;
 mod epilogue;
 mod error;
 mod first;
+mod grad_bias;
+mod grad_input;
+mod grad_weight;
 mod groups;
 pub mod layout;
 mod memory;
@@ -35,6 +39,9 @@ mod winograd;
 
 pub use epilogue::Epilogue;
 pub use error::ConvError;
+pub use grad_bias::grad_bias;
+pub use grad_input::{GradInputPlan, PackedGradWeights};
+pub use grad_weight::GradWeightPlan;
 pub use phynexus_runtime::memory::OutOfMemory;
 pub use plan::{Algorithm, ConvPlan, InputLayout, PackedWeights};
 pub use shape::{ConvShape, ShapeError};

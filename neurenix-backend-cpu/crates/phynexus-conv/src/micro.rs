@@ -188,7 +188,7 @@ unsafe fn finish_rows<S: Simd>(simd: S, args: &MicroArgs, sums: *const f32, rows
 
 /// Calls `f` for every row: in two short loops, which the compiler unrolls both, so that sums stay in registers.
 #[inline(always)]
-fn each_row<const ROWS: usize>(mut f: impl FnMut(usize)) {
+pub fn each_row<const ROWS: usize>(mut f: impl FnMut(usize)) {
     for third in 0..ROWS.div_ceil(3) {
         for next in 0..3.min(ROWS - 3 * third) {
             f(3 * third + next);

@@ -2,6 +2,7 @@
 
 use phynexus_simd::{Isa, LANES};
 
+use crate::canonical::{Canonical, Direction};
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
 use crate::epilogue::{Epilogue, RawEpilogue};
@@ -151,23 +152,14 @@ impl ConvPlan {
     /// The lengths are not those of the shape, or there is no memory.
     pub fn pack(&self, weights: &[f32], bias: Option<&[f32]>) -> Result<PackedWeights, ConvError> {
         check_len("weights", self.shape.weight_len(), weights.len())?;
-        let (inner, taps) = (self.shape.group_in(), self.shape.taps());
-        let weight = |out_channel: usize, in_channel: usize, tap: usize| {
-            weights[(out_channel * inner + in_channel) * taps + tap]
-        };
+        let canonical = Canonical::new(weights, &self.shape, Direction::Forward);
+        // Many weights take longer to pack than a thread to wake.
+        let threads = if weights.len() < 50_000 { 1 } else { phynexus_runtime::threads() };
         let packed = match &self.method {
-            Method::Direct(direct) => {
-                let joined = groups::join(&self.shape);
-                let channels = [joined.group_in(), joined.group_out()];
-                if joined.groups == self.shape.groups {
-                    direct.pack(channels, weight)?
-                } else {
-                    direct.pack(channels, groups::joined_weight(&self.shape, weight))?
-                }
-            }
-            Method::First(first) => first.pack(weight)?,
-            Method::Winograd(winograd) => winograd.pack(weight)?,
-            Method::Depthwise(depthwise) => depthwise.pack(weight)?,
+            Method::Direct(direct) => direct.pack(canonical, Some, threads)?,
+            Method::First(first) => first.pack(canonical)?,
+            Method::Winograd(winograd) => winograd.pack(canonical, Direction::Forward, threads)?,
+            Method::Depthwise(depthwise) => depthwise.pack(weights, Direction::Forward)?,
         };
         let bias = bias.map(|bias| self.pack_bias(bias)).transpose()?;
         Ok(PackedWeights { weights: packed, bias, algorithm: self.algorithm() })

@@ -3,57 +3,62 @@
 use phynexus_simd::{Kernel, LANES, Simd, dispatch_on};
 
 use super::{POSITIONS, Winograd, points};
-use crate::memory::{Aligned, OutOfMemory};
+use crate::canonical::{Canonical, Direction};
+use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::split::panels;
+use crate::tasks::for_each_with_scratch;
 
 /// Taps of the kernel.
 const TAPS: usize = 9;
 
 impl Winograd {
-    /// Packs weights that `weight(out_channel, in_channel, tap)` gives.
+    /// Packs weights, for the transposed convolution with the taps reversed.
     ///
     /// Untransformed: `[block of output channels][input channel][tap][16]`. Transformed: for each panel
     /// `[position][input channel][vectors of the panel]`.
     pub fn pack(
         &self,
-        weight: impl Fn(usize, usize, usize) -> f32 + Sync,
+        canonical: Canonical<'_>,
+        direction: Direction,
+        threads: usize,
     ) -> Result<Aligned<f32>, OutOfMemory> {
+        let mut packed = Aligned::<f32>::zeroed(self.packed_len())?;
         let inner = self.in_blocks() * LANES;
         let block_len = inner * TAPS * LANES;
-        let mut plain = Aligned::zeroed(self.out_blocks() * block_len)?;
-        for (block, plain) in plain.chunks_exact_mut(block_len).enumerate() {
-            let lanes = (self.out_channels - block * LANES).min(LANES);
-            for in_channel in 0..self.in_channels {
-                for tap in 0..TAPS {
-                    for lane in 0..lanes {
-                        plain[(in_channel * TAPS + tap) * LANES + lane] =
-                            weight(block * LANES + lane, in_channel, tap);
-                    }
+        let panels = panels(self.out_blocks(), self.cols);
+        let to = Shared::new(packed.as_mut_ptr());
+        let scratch = if self.is_stored { self.cols * block_len } else { 0 };
+        for_each_with_scratch::<f32>(threads, panels.len(), scratch, |task, scratch| {
+            let panel = &panels[task];
+            // SAFETY: the scratch holds a panel; the panels lie apart in the packed weights.
+            unsafe {
+                let plain = if self.is_stored { scratch } else { to.get().add(panel.start * block_len) };
+                if self.is_stored {
+                    plain.write_bytes(0, panel.len() * block_len);
+                }
+                for (vector, block) in panel.clone().enumerate() {
+                    canonical.each_vector(0, block, |k, tap, values| {
+                        let tap = if direction == Direction::Forward { tap } else { TAPS - 1 - tap };
+                        let at = vector * block_len + (k * TAPS + tap) * LANES;
+                        plain.add(at).cast::<[f32; LANES]>().write(*values);
+                    });
+                }
+                if self.is_stored {
+                    dispatch_on(
+                        self.isa,
+                        TransformWeights {
+                            plain,
+                            block_len,
+                            channels: inner,
+                            cols: panel.len(),
+                            to: to.get().add(panel.start * inner * POSITIONS * LANES),
+                            position_stride: inner * panel.len() * LANES,
+                        },
+                    );
                 }
             }
-        }
-        if !self.is_stored {
-            return Ok(plain);
-        }
-        let mut transformed = Aligned::<f32>::zeroed(self.packed_len())?;
-        for panel in panels(self.out_blocks(), self.cols) {
-            let at = panel.start * inner * POSITIONS * LANES;
-            // SAFETY: the panel lies within both.
-            unsafe {
-                dispatch_on(
-                    self.isa,
-                    TransformWeights {
-                        plain: plain.as_ptr().add(panel.start * block_len),
-                        block_len,
-                        channels: inner,
-                        cols: panel.len(),
-                        to: transformed.as_mut_ptr().add(at),
-                        position_stride: inner * panel.len() * LANES,
-                    },
-                );
-            }
-        }
-        Ok(transformed)
+        })?;
+        Ok(packed)
     }
 
     /// Floats of the packed weights.
