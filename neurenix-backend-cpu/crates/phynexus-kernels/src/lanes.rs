@@ -13,7 +13,7 @@ use crate::{DType, Element, KernelError};
 
 pub(crate) use double::Double;
 pub(crate) use reduce::{CentredSquare, Plain, Product, ProductCentred, Term, largest, total};
-pub(crate) use single::Single;
+pub(crate) use single::{Single, read_float};
 
 /// What kernels of floats compute in: f32 or f64.
 pub(crate) trait Number:
