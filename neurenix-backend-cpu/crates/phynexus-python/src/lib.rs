@@ -6,18 +6,23 @@
 mod activation;
 mod allocation;
 mod argument;
+mod attention;
 mod elementwise;
 mod error;
 mod indexing;
+mod joining;
 mod launch;
+mod matmul;
 mod movement;
 mod normalization;
 mod operation;
 mod optimizer;
+mod pooling;
 mod random;
 mod reduce;
 mod settings;
 mod softmax;
+mod sorting;
 mod table;
 
 use pyo3::prelude::*;
@@ -33,8 +38,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     indexing::register(module, &table)?;
     random::register(module, &table)?;
     activation::register(module, &table)?;
+    attention::register(module, &table)?;
+    joining::register(module, &table)?;
+    matmul::register(module, &table)?;
     normalization::register(module, &table)?;
     optimizer::register(module, &table)?;
+    pooling::register(module, &table)?;
     softmax::register(module, &table)?;
+    sorting::register(module, &table)?;
     settings::register(module)
 }
