@@ -4,6 +4,8 @@
 //! calls it has checked shapes and dtypes; what a kernel cannot serve is a [`KernelError`].
 
 pub mod adaptive_avg_pool2d;
+pub mod attention;
+mod attention_weights;
 pub mod avg_pool2d;
 pub mod batch_norm;
 pub mod batch_norm_backward;
