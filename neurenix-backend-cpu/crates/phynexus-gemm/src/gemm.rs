@@ -6,11 +6,19 @@ use crate::epilogue::Epilogue;
 use crate::matrix::{MatMut, MatRef, Target};
 use crate::pack::with_floats;
 use crate::packed::{Address, PackedB, PanelLayout};
-use crate::tiles::{Panels, Product};
+use crate::thin::Thin;
+use crate::tiles::{Product, Right};
 use phynexus_runtime::{parallel_for, threads};
 
 /// Floats of `B` that are packed at a time.
 const PACKED_FLOATS: usize = 4 << 20;
+
+/// Blocks of rows of a part: its rows of `A`, packed, take about half of the second-level cache.
+const PART_BLOCKS: usize = 16;
+
+/// Blocks of rows up to which a right operand with adjacent columns is read where it lies: later
+/// blocks find what the first one reads in the cache, and a copy would cost more than it gains.
+const IN_PLACE_BLOCKS: usize = 4;
 
 /// Multiply-adds that are worth a second thread: about 20 microseconds.
 pub(crate) const PARALLEL_WORK: usize = 2 << 20;
@@ -39,7 +47,7 @@ pub fn gemm_on(isa: Isa, a: MatRef<'_>, b: MatRef<'_>, c: MatMut<'_>, epilogue: 
 /// If shapes do not fit one another.
 pub fn gemm_packed(a: MatRef<'_>, b: &PackedB, c: MatMut<'_>, epilogue: &Epilogue<'_>) {
     check(a, b.rows(), b.cols(), &c, epilogue);
-    let whole = Whole { a, b: Right::Packed(b), c: c.target(), epilogue, workers: threads() };
+    let whole = Whole { a, b: Given::Packed(b), c: c.target(), epilogue, workers: threads() };
     dispatch_on(b.isa(), whole);
 }
 
@@ -64,15 +72,16 @@ pub(crate) unsafe fn multiply(
 ) {
     let is_upright = c.col_stride == 1 && b.cols() > 1 || c.row_stride != 1;
     if is_upright {
-        dispatch_on(isa, Whole { a, b: Right::Plain(b), c, epilogue, workers });
+        dispatch_on(isa, Whole { a, b: Given::Plain(b), c, epilogue, workers });
     } else {
         let epilogue = &epilogue.t();
-        dispatch_on(isa, Whole { a: b.t(), b: Right::Plain(a.t()), c: c.t(), epilogue, workers });
+        dispatch_on(isa, Whole { a: b.t(), b: Given::Plain(a.t()), c: c.t(), epilogue, workers });
     }
 }
 
+/// A right operand as callers have it.
 #[derive(Clone, Copy)]
-enum Right<'a> {
+enum Given<'a> {
     Plain(MatRef<'a>),
     Packed(&'a PackedB),
 }
@@ -80,7 +89,7 @@ enum Right<'a> {
 /// A whole product.
 struct Whole<'a> {
     a: MatRef<'a>,
-    b: Right<'a>,
+    b: Given<'a>,
     c: Target,
     epilogue: &'a Epilogue<'a>,
     workers: usize,
@@ -92,12 +101,13 @@ impl Kernel for Whole<'_> {
     fn run<S: Simd>(self, simd: S) {
         let Self { a, b, c, epilogue, workers } = self;
         match b {
-            Right::Packed(packed) => {
+            Given::Packed(packed) => {
                 let layout = PanelLayout::new::<S>(packed.cols());
-                let b = Panels::packed(layout, packed.rows(), packed.as_ptr());
-                share_out(simd, workers, &Product { a, b, c, epilogue, continues: false, is_partial: false });
+                let b = Right::Packed(packed.as_ptr());
+                let product = Product { a, b, layout, c, epilogue, continues: false, is_partial: false };
+                share_out(simd, workers, &product);
             }
-            Right::Plain(b) => plain(simd, workers, a, b, c, epilogue),
+            Given::Plain(b) => plain(simd, workers, a, b, c, epilogue),
         }
     }
 }
@@ -105,17 +115,17 @@ impl Kernel for Whole<'_> {
 fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Target, epilogue: &Epilogue<'_>) {
     let (depth, cols) = (b.rows(), b.cols());
     let layout = PanelLayout::new::<S>(cols);
-    if b.col_stride() == 1 && a.rows() <= 2 * S::ROWS {
-        let edge_cols = layout.edge_cols();
-        with_floats(layout.edge_width() * depth, |edge| {
-            if edge_cols > 0 {
-                let to = edge.wrapping_sub(layout.full() * layout.width * depth);
-                // SAFETY: the panel at the edge alone is written, which the scratch holds.
-                unsafe { layout.pack(simd, b, layout.full()..layout.full() + 1, to) };
-            }
-            let b = Panels::in_place(layout, b, edge);
-            share_out(simd, workers, &Product { a, b, c, epilogue, continues: false, is_partial: false });
-        });
+    let thin = Thin { a, b, c, epilogue };
+    if thin.fits() {
+        // SAFETY: as for this product.
+        unsafe { thin.run(simd, workers) };
+        return;
+    }
+    let in_place = b.col_stride() == 1 && a.rows() <= IN_PLACE_BLOCKS * S::ROWS;
+    if in_place || a.rows() <= 2 * PART_BLOCKS * S::ROWS {
+        let b = if in_place { Right::InPlace(b) } else { Right::AsNeeded(b) };
+        let product = Product { a, b, layout, c, epilogue, continues: false, is_partial: false };
+        share_out(simd, workers, &product);
         return;
     }
     let most_depth = depth.min(PACKED_FLOATS / (16 * layout.width));
@@ -136,11 +146,15 @@ fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Targ
                 };
                 // SAFETY: the scratch holds as many floats.
                 unsafe { layout.pack_all(simd, workers, b, to) };
-                let b = Panels::packed(layout, deep, scratch);
+                let b = Right::Packed(scratch);
                 let epilogue = &epilogue.columns(col, layout.cols);
                 let c = c.moved(col as isize * c.col_stride);
                 let is_partial = k + deep < depth;
-                share_out(simd, workers, &Product { a, b, c, epilogue, continues: k > 0, is_partial });
+                share_out(
+                    simd,
+                    workers,
+                    &Product { a, b, layout, c, epilogue, continues: k > 0, is_partial },
+                );
                 k += deep;
                 if k >= depth {
                     break;
@@ -152,14 +166,12 @@ fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Targ
 
 /// Cuts a product into parts for the threads.
 fn share_out<S: Simd>(simd: S, workers: usize, product: &Product<'_>) {
-    /// Blocks of rows of a part: its rows of `A`, packed, take about half of the second-level cache.
-    const PART_BLOCKS: usize = 16;
     /// Panels of a part: enough to make up for packing its rows of `A`.
     const PART_PANELS: usize = 64;
-    let (rows, panels) = (product.a.rows(), product.b.layout.count());
+    let (rows, panels) = (product.a.rows(), product.layout.count());
     let (mut row_parts, mut panel_parts) =
         (rows.div_ceil(PART_BLOCKS * S::ROWS), panels.div_ceil(PART_PANELS));
-    let work = rows * product.b.layout.cols * product.a.cols();
+    let work = rows * product.layout.cols * product.a.cols();
     if workers > 1 && work >= PARALLEL_WORK {
         let wanted = workers.min(work / (PARALLEL_WORK / 2));
         while row_parts * panel_parts % wanted != 0 && row_parts * panel_parts < 4 * wanted {

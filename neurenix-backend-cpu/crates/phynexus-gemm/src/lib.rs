@@ -16,6 +16,7 @@ pub mod micro;
 mod pack;
 mod packed;
 mod peak;
+mod thin;
 mod tiles;
 
 pub use batch::{Batch, matmul};

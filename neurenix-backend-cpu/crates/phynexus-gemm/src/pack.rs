@@ -1,5 +1,7 @@
 //! Copies of operands in the order in which the inner loops read them.
 
+use std::ops::Range;
+
 use phynexus_runtime::scratch::with_scratch;
 use phynexus_simd::{Kernel, LANES, Simd};
 
@@ -39,13 +41,11 @@ unsafe fn transpose_block<S: Simd>(
     }
 }
 
-/// Packs columns of `B` for [`crate::micro`]: `to` becomes panels `[k][width]` one behind the other.
-/// The last one is as many vectors wide as its columns take, zeros after the last column.
+/// Packs columns of `B` for [`crate::micro`]: `to` becomes panels `[k][16 * S::COLS]` one behind the
+/// other. The last one is as many vectors wide as its columns take, zeros after the last column.
 pub(crate) struct PackB<'a> {
     /// The columns.
     pub b: MatRef<'a>,
-    /// Columns of a panel, a multiple of 16.
-    pub width: usize,
     /// `k` times the columns floats, these rounded up to a multiple of 16.
     pub to: *mut f32,
 }
@@ -55,34 +55,74 @@ impl Kernel for PackB<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Self { b, width, to } = self;
-        let (depth, cols) = (b.rows(), b.cols());
-        debug_assert!(width.is_multiple_of(LANES));
-        // Where the vector that starts at a column goes, for the first `k`, and from there to the
-        // next `k`.
-        let place = |col: usize| {
-            let start = col / width * width;
-            let step = width.min((cols - start).next_multiple_of(LANES));
-            (to.wrapping_add(start * depth + (col - start)), step)
-        };
-        // SAFETY: reads are of elements of `b`, writes lie within the panels.
-        unsafe {
-            if b.row_stride() == 1 && b.col_stride() != 1 {
-                for col in (0..cols).step_by(LANES) {
-                    let (to, step) = place(col);
-                    for k in (0..depth).step_by(LANES) {
-                        let shape = (LANES.min(cols - col), LANES.min(depth - k));
-                        transpose_block(simd, b.at(k, col), b.col_stride(), shape, to.add(k * step), step);
-                    }
-                }
-            } else {
-                for k in 0..depth {
+        let Self { b, to } = self;
+        let (depth, cols, width) = (b.rows(), b.cols(), S::COLS * LANES);
+        let full = cols / width;
+        let edge = to.wrapping_add(full * width * depth);
+        let edge_width = (cols % width).next_multiple_of(LANES);
+        // Some rows at a time, so that the pages that they lie in are touched once.
+        for k in (0..depth).step_by(LANES) {
+            let deep = LANES.min(depth - k);
+            // SAFETY: reads are of elements of `b`, writes lie within the panels.
+            unsafe {
+                if b.row_stride() == 1 && b.col_stride() != 1 {
                     for col in (0..cols).step_by(LANES) {
-                        let (to, step) = place(col);
-                        let many = LANES.min(cols - col);
-                        simd.store(to.add(k * step), load(simd, b.at(k, col), b.col_stride(), many));
+                        let panel = col / width;
+                        let (ptr, step) = if panel < full {
+                            (to.add(panel * width * depth + k * width), width)
+                        } else {
+                            (edge.add(k * edge_width), edge_width)
+                        };
+                        let shape = (LANES.min(cols - col), deep);
+                        transpose_block(
+                            simd,
+                            b.at(k, col),
+                            b.col_stride(),
+                            shape,
+                            ptr.add(col % width),
+                            step,
+                        );
+                    }
+                } else {
+                    for panel in 0..full {
+                        let to = to.add(panel * width * depth);
+                        copy_rows(simd, b, k..k + deep, panel * width, width, to);
+                    }
+                    if edge_width > 0 {
+                        copy_rows(simd, b, k..k + deep, full * width, edge_width, edge);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Copies `width` columns from `col` on of rows `k` to rows of a panel, with zeros after the last.
+///
+/// # Safety
+/// The panel is valid for writes.
+#[inline(always)]
+unsafe fn copy_rows<S: Simd>(
+    simd: S,
+    b: MatRef<'_>,
+    rows: Range<usize>,
+    col: usize,
+    width: usize,
+    to: *mut f32,
+) {
+    let is_whole = b.col_stride() == 1 && col + width <= b.cols();
+    for k in rows {
+        let (from, to) = (b.at(k, col), to.wrapping_add(k * width));
+        for v in (0..width).step_by(LANES) {
+            // SAFETY: elements of `b`; the panel has them all.
+            unsafe {
+                let x = if is_whole {
+                    simd.load(from.add(v))
+                } else {
+                    let many = LANES.min(b.cols().saturating_sub(col + v));
+                    load(simd, from.wrapping_offset(v as isize * b.col_stride()), b.col_stride(), many)
+                };
+                simd.store(to.add(v), x);
             }
         }
     }

@@ -57,7 +57,7 @@ impl PanelLayout {
         let cols = (panels.end * self.width).min(self.cols) - start;
         // SAFETY: a part of `b`'s columns.
         let part = unsafe { MatRef::from_raw(b.at(0, start), depth, cols, b.row_stride(), b.col_stride()) };
-        simd.vectorize(PackB { b: part, width: self.width, to: to.wrapping_add(start * depth) });
+        simd.vectorize(PackB { b: part, to: to.wrapping_add(start * depth) });
     }
 
     /// Packs all panels of `b`, on several threads where that pays.

@@ -19,58 +19,44 @@ const DEPTH: usize = 512;
 /// The most floats that the sums of a block have on any instruction set.
 const BLOCK_FLOATS: usize = 14 * 4 * LANES;
 
-/// The right operand, cut into panels that are packed or lie in rows of a matrix.
+/// The right operand: panels that were packed one behind the other, or a matrix.
 #[derive(Clone, Copy)]
-pub(crate) struct Panels {
-    pub layout: PanelLayout,
-    /// The full panels, of which `step` and `panel` are as [`BColumns`] says.
-    pub full: BColumns,
-    /// The panel at the right edge, always packed.
-    pub edge: *const f32,
+pub(crate) enum Right<'a> {
+    /// Panels of all of `k`, packed.
+    Packed(*const f32),
+    /// A matrix with adjacent columns that is read where it lies, but for the panel at the edge.
+    InPlace(MatRef<'a>),
+    /// A matrix of which each part packs what it needs, when it needs it.
+    AsNeeded(MatRef<'a>),
 }
 
 // SAFETY: what it points to is only read.
-unsafe impl Send for Panels {}
+unsafe impl Send for Right<'_> {}
 // SAFETY: as above.
-unsafe impl Sync for Panels {}
+unsafe impl Sync for Right<'_> {}
 
-impl Panels {
-    /// Panels that were packed one behind the other.
-    pub fn packed(layout: PanelLayout, depth: usize, ptr: *const f32) -> Self {
-        let panel = (layout.width * depth) as isize;
-        let edge = ptr.wrapping_offset(layout.full() as isize * panel);
-        Self { layout, full: BColumns { ptr, step: layout.width as isize, panel }, edge }
-    }
-
-    /// Panels that are rows of `b`, but for the edge.
-    pub fn in_place(layout: PanelLayout, b: MatRef<'_>, edge: *const f32) -> Self {
-        let full = BColumns { ptr: b.as_ptr(), step: b.row_stride(), panel: layout.width as isize };
-        Self { layout, full, edge }
-    }
-
-    /// Panel `index` from row `k` on.
-    fn columns(&self, index: usize, k: usize) -> BColumns {
-        if index < self.layout.full() {
-            let offset = index as isize * self.full.panel + k as isize * self.full.step;
-            BColumns { ptr: self.full.ptr.wrapping_offset(offset), ..self.full }
-        } else {
-            let step = self.layout.edge_width();
-            BColumns { ptr: self.edge.wrapping_add(k * step), step: step as isize, panel: 0 }
-        }
-    }
-}
+/// Panels that are packed together as they are needed, so that rows are read in longer runs.
+const PANELS_AS_NEEDED: usize = 4;
 
 /// A product `c = a * b`, `b` cut into panels.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     pub a: MatRef<'a>,
-    pub b: Panels,
+    pub b: Right<'a>,
+    pub layout: PanelLayout,
     pub c: Target,
     pub epilogue: &'a Epilogue<'a>,
     /// Sums go on from `c`, whatever the epilogue says: there are products before this one.
     pub continues: bool,
     /// Sums are not finished: there are products after this one.
     pub is_partial: bool,
+}
+
+/// Where a part keeps its copies: rows of `A` if it makes any, and of `B`.
+#[derive(Clone, Copy)]
+struct Copies {
+    a: Option<*mut f32>,
+    b: *mut f32,
 }
 
 /// How the inner loop reads some rows of `A`.
@@ -98,15 +84,23 @@ impl Product<'_> {
         if rows.is_empty() || panels.is_empty() {
             return;
         }
-        let packs = self.packs_a::<S>(&rows, &panels);
         let depth = self.a.cols();
-        let floats = if packs { rows.len() * depth.min(DEPTH).next_multiple_of(LANES) } else { 0 };
-        with_floats(floats, |scratch| {
+        let a_floats = match self.packs_a::<S>(&rows, &panels) {
+            true => rows.len() * depth.min(DEPTH).next_multiple_of(LANES),
+            false => 0,
+        };
+        let b_floats = match self.b {
+            Right::Packed(_) => 0,
+            Right::InPlace(_) => self.layout.edge_width() * depth.min(DEPTH),
+            Right::AsNeeded(_) => PANELS_AS_NEEDED.min(panels.len()) * self.layout.width * depth.min(DEPTH),
+        };
+        with_floats(a_floats + b_floats, |scratch| {
+            let copies = Copies { a: (a_floats > 0).then_some(scratch), b: scratch.wrapping_add(a_floats) };
             let mut k = 0;
             loop {
                 let deep = DEPTH.min(depth - k);
-                // SAFETY: as the caller vouches; the scratch holds the packed rows.
-                unsafe { self.layer(simd, &rows, &panels, k..k + deep, packs.then_some(scratch)) };
+                // SAFETY: as the caller vouches; the scratch holds the copies.
+                unsafe { self.layer(simd, &rows, &panels, k..k + deep, copies) };
                 k += deep;
                 if k >= depth {
                     break;
@@ -130,9 +124,9 @@ impl Product<'_> {
         rows: &Range<usize>,
         panels: &Range<usize>,
         k: Range<usize>,
-        pack_to: Option<*mut f32>,
+        copies: Copies,
     ) {
-        if let Some(mut to) = pack_to {
+        if let Some(mut to) = copies.a {
             for block in blocks(rows.clone(), S::ROWS) {
                 // SAFETY: rows of `a`; the scratch holds them.
                 let a = unsafe { self.some_of_a(&block, &k) };
@@ -144,9 +138,11 @@ impl Product<'_> {
         let group = widest.unwrap_or(S::COLS) / S::COLS;
         let mut panel = panels.start;
         while panel < panels.end {
-            let full = self.b.layout.full().min(panels.end).saturating_sub(panel);
+            let full = self.layout.full().min(panels.end).saturating_sub(panel);
             let many = if full >= group { group } else { 1 };
-            let mut packed = pack_to;
+            // SAFETY: as the caller vouches.
+            let b = unsafe { self.columns(simd, panels, panel, &k, copies.b) };
+            let mut packed = copies.a;
             for block in blocks(rows.clone(), S::ROWS) {
                 let a = match &mut packed {
                     Some(ptr) => {
@@ -158,10 +154,50 @@ impl Product<'_> {
                     None => self.rows_in_place(&block, &k),
                 };
                 // SAFETY: as the caller vouches.
-                unsafe { self.block(simd, a, &block, panel..panel + many, &k) };
+                unsafe { self.block(simd, a, b, &block, panel..panel + many, &k) };
             }
             panel += many;
         }
+    }
+
+    /// Rows `k` of the panel, which are packed first if need be: some panels at a time, counted
+    /// from the first of the part.
+    unsafe fn columns<S: Simd>(
+        &self,
+        simd: S,
+        panels: &Range<usize>,
+        panel: usize,
+        k: &Range<usize>,
+        copy: *mut f32,
+    ) -> BColumns {
+        let layout = self.layout;
+        let packed = |first: *const f32, index: usize, depth: usize, from: usize| {
+            let step = if index < layout.full() { layout.width } else { layout.edge_width() };
+            let ptr = first.wrapping_add(index * layout.width * depth + from * step);
+            BColumns { ptr, step: step as isize, panel: (layout.width * depth) as isize }
+        };
+        let (b, some) = match self.b {
+            Right::Packed(first) => return packed(first, panel, self.a.cols(), k.start),
+            Right::InPlace(b) if panel < layout.full() => {
+                let ptr = b.at(k.start, panel * layout.width);
+                return BColumns { ptr, step: b.row_stride(), panel: layout.width as isize };
+            }
+            Right::InPlace(b) => (b, panel..panel + 1),
+            Right::AsNeeded(b) => {
+                let first = panel - (panel - panels.start) % PANELS_AS_NEEDED;
+                (b, first..panels.end.min(first + PANELS_AS_NEEDED))
+            }
+        };
+        let first = copy.wrapping_sub(some.start * layout.width * k.len());
+        if panel == some.start {
+            // SAFETY: rows of `b`; the scratch holds them.
+            unsafe {
+                let ptr = b.at(k.start, 0);
+                let b = MatRef::from_raw(ptr, k.len(), b.cols(), b.row_stride(), b.col_stride());
+                layout.pack(simd, b, some, first);
+            }
+        }
+        packed(first, panel, k.len(), 0)
     }
 
     unsafe fn some_of_a(&self, rows: &Range<usize>, k: &Range<usize>) -> MatRef<'_> {
@@ -185,11 +221,12 @@ impl Product<'_> {
         &self,
         simd: S,
         a: Rows,
+        b: BColumns,
         rows: &Range<usize>,
         panels: Range<usize>,
         k: &Range<usize>,
     ) {
-        let layout = self.b.layout;
+        let layout = self.layout;
         let col = panels.start * layout.width;
         let cols = (panels.end * layout.width).min(layout.cols) - col;
         let vectors = cols.div_ceil(LANES);
@@ -215,7 +252,7 @@ impl Product<'_> {
                 a: a.ptr,
                 a_row: a.row,
                 a_step: a.step,
-                b: self.b.columns(panels.start, k.start),
+                b,
                 c: to,
                 c_row: to_row,
                 continues,
