@@ -132,9 +132,10 @@ def test_the_fallback_can_be_an_error() -> None:
         neurenix.compile(Branches(), fallback="silent").executable(neurenix.ones((2,)))
 
 
-def test_a_function_is_no_module() -> None:
-    with pytest.raises(TypeError, match="trace_function"):
-        neurenix.compile(lambda x: x)  # type: ignore[arg-type]
+def test_what_cannot_be_called_is_refused() -> None:
+    for given in (3, nn.Linear):
+        with pytest.raises(TypeError, match="a module or a function of tensors"):
+            neurenix.compile(given)  # type: ignore[call-overload]
 
 
 def test_a_change_of_weights_parts_and_modes_is_seen(assert_same: Callable[..., None]) -> None:

@@ -1,4 +1,4 @@
-"""Compiled modules: plans made as calls come in, and the choice between plan and eager."""
+"""Compiled modules and functions: plans made as calls come in, or the code itself."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
 
 from neurenix.backends.registry import resolve
 from neurenix.errors import TraceError
+from neurenix.graph.compiled_function import CompiledFunction
 from neurenix.graph.plan import Plan, optimize
 from neurenix.graph.structure import flatten
 from neurenix.graph.trace import home_of, trace_call
@@ -139,15 +140,27 @@ class Compiled:
         return f"<compiled {type(self.module).__name__}: {plans} plans>"
 
 
-def compile(  # noqa: A001  (the name that the field gives it)
+@overload
+def compile(  # noqa: A001  # pyright: ignore[reportOverlappingOverload]
     module: Module, *examples: Any, fallback: Fallback = "warn"
-) -> Compiled:
-    """Return a function with the module's answers that runs as a plan, for inference.
+) -> Compiled: ...
 
-    The module is traced; batch norms are folded into the layers before them, what follows a
-    convolution is fused into it, what depends on parameters alone is computed once, and memory is
-    planned. The backend's own compiler takes the graph where it has one. Answers equal the
-    module's to rounding, and require no gradient.
+
+@overload
+def compile(  # noqa: A001
+    module: Callable[..., Any], *examples: Any, fallback: Fallback = "warn"
+) -> CompiledFunction: ...
+
+
+def compile(  # noqa: A001  (the name that the field gives it)
+    module: Module | Callable[..., Any], *examples: Any, fallback: Fallback = "warn"
+) -> Compiled | CompiledFunction:
+    """Return a function that does what a module or a function does, as a plan.
+
+    **A module**, for inference. It is traced; batch norms are folded into the layers before them,
+    what follows a convolution is fused into it, what depends on parameters alone is computed once,
+    and memory is planned. The backend's own compiler takes the graph where it has one. Answers
+    equal the module's to rounding, and require no gradient.
 
     A plan serves one set of shapes, dtypes, devices, train and eval modes and ``requires_grad``;
     others are traced when they come, up to 16 at a time. Weights are read where they are: loading
@@ -159,24 +172,61 @@ def compile(  # noqa: A001  (the name that the field gives it)
     or updates buffers, as Dropout and BatchNorm do in training mode; and where it cannot be
     traced (see `neurenix.graph.trace`).
 
+    **A function**, such as a training step: forward, backward and update become one plan.
+
+        def step(x, y):
+            loss = cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = neurenix.compile(step)
+        for x, y in batches:
+            loss = run(x, y)
+
+    A run does what the function would have done: parameters, the optimizer's state and running
+    statistics change, random numbers come from the same streams, and ``grad`` holds what it would
+    hold. Results are off the tape. The first call makes what an optimizer keeps.
+
+    Learning rates, and all values of tensors, are read at each run. The function is traced anew
+    for arguments of other shapes, dtypes, devices or plain values, and where something else has
+    changed that it reads: modes, ``requires_grad``, settings of modules, options of optimizers,
+    tensors and modules in the place of others, and plain values of variables around it, of
+    globals, and of attributes that its code names. What else it reads, such as the values of NumPy
+    arrays or the insides of Python modules, a plan has as it was when it was traced.
+
+    The function itself runs instead, with one warning a reason, where it asks for a value that
+    only a real run has, such as ``loss.item()``; where it changes Python's state, such as a count
+    of its calls; where it takes from an iterator or draws from other random numbers than
+    Neurenix's; where a module has forward hooks; where an argument requires a gradient, or a
+    result is still on the tape; and where what it reads is another at each call. It is taken to
+    print nothing and to write no files.
+
     Args:
-        module: The module.
-        examples: Arguments to make a plan for now: tensors or `TensorMeta`, also nested.
-        fallback: "warn" once, be "silent", or raise an "error" where the module runs itself.
+        module: The module, or the function.
+        examples: Arguments to make a plan for now: tensors or `TensorMeta`, also nested. For a
+            function whose optimizer has not taken a step yet, the first call makes it.
+        fallback: "warn" once, be "silent", or raise an "error" where it runs itself.
 
     Raises:
-        TypeError: It is no module; `neurenix.graph.trace_function` traces other functions, and a
-            `neurenix.graph.Plan` runs the graph.
+        TypeError: It cannot be called.
         ValueError: ``fallback`` is none of these.
     """
-    if not hasattr(module, "named_parameters"):
-        raise TypeError(
-            f"compile takes a module, not a {type(module).__name__}; for a function, such as a "
-            "training step, use neurenix.graph.Plan(neurenix.graph.trace_function(...))"
-        )
     if fallback not in ("warn", "silent", "error"):
         raise ValueError(f"fallback is 'warn', 'silent' or 'error', not {fallback!r}")
-    compiled = Compiled(module, fallback)
+    given: Any = module
+    if not callable(given) or isinstance(given, type):
+        raise TypeError(
+            f"compile takes a module or a function of tensors, such as a training step, "
+            f"not {module!r}"
+        )
+    if not hasattr(module, "named_parameters"):
+        function = CompiledFunction(module, fallback)
+        if examples:
+            function.prepare(*examples)
+        return function
+    compiled = Compiled(cast("Module", module), fallback)
     if examples:
         try:
             compiled.executable(*examples)

@@ -145,6 +145,10 @@ class Optimizer:
         for place in self._lr_tensors:
             self._lr_tensor(*place)
 
+    def rate_tensors(self, index: int) -> list[Tensor]:
+        """Return the tensors that hold the learning rate of a group, one a device and dtype."""
+        return [held[1] for (group, _, _), held in self._lr_tensors.items() if group == index]
+
     def _lr(self, group: ParamGroup, param: Tensor) -> Tensor:
         """Return the group's learning rate as a 0-d tensor, the same one at every step."""
         index = next(i for i, each in enumerate(self.param_groups) if each is group)
