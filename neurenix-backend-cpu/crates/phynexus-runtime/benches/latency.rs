@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use phynexus_runtime::memory::{Block, set_cache_limit};
 use phynexus_runtime::scratch::with_scratch;
-use phynexus_runtime::{parallel_for, parallel_region, threads};
+use phynexus_runtime::{Worker, cpus_allowed, parallel_for, parallel_region, set_threads, threads};
 
 /// Prints the best, the median and the 99th percentile of many times, divided by `per` repetitions each.
 fn report(name: &str, per: u32, mut times: Vec<Duration>) {
@@ -26,6 +26,19 @@ fn measure(name: &str, samples: usize, per: u32, mut run: impl FnMut()) {
         })
         .collect();
     report(name, per, times);
+}
+
+/// Times a step that a region repeats.
+fn measure_steps(name: &str, step: impl Fn(&Worker<'_>) + Sync) {
+    const STEPS: u32 = 100;
+    let times = (0..2000)
+        .map(|_| {
+            let start = Instant::now();
+            parallel_region(|worker| (0..STEPS).for_each(|_| step(worker)));
+            start.elapsed()
+        })
+        .collect();
+    report(&format!("{name}, one of {STEPS} in a region"), STEPS, times);
 }
 
 /// Times `run` after pauses in which the workers fall asleep.
@@ -56,26 +69,8 @@ fn main() {
     measure_cold("parallel_region, empty, cold", pause, || {
         parallel_region(|worker| _ = black_box(worker.index()))
     });
-    measure("100 barriers in a region, each", 500, 100, {
-        let mut run = 0_u32;
-        move || {
-            run += 1;
-            if run.is_multiple_of(100) {
-                parallel_region(|worker| (0..100).for_each(|_| worker.barrier()));
-            }
-        }
-    });
-    measure("100 for_each(2) in a region, each", 500, 100, {
-        let mut run = 0_u32;
-        move || {
-            run += 1;
-            if run.is_multiple_of(100) {
-                parallel_region(|worker| {
-                    (0..100).for_each(|_| worker.for_each(2, |task| _ = black_box(task)))
-                });
-            }
-        }
-    });
+    measure_steps("barrier", |worker| worker.barrier());
+    measure_steps("for_each of 2 empty tasks", |worker| worker.for_each(2, |task| _ = black_box(task)));
     measure("nested parallel_for of one task", 1000, 1000, || parallel_for(1, |task| _ = black_box(task)));
 
     set_cache_limit(1 << 30);
@@ -100,5 +95,14 @@ fn main() {
         };
         [scope.spawn(run), scope.spawn(run)].map(|thread| thread.join().expect("no panic")).into()
     });
-    report("Block of 4096 bytes, 2 threads at once, each", 1_000_000, times);
+    report("Block of 4096 bytes, 2 threads at once", 1_000_000, times);
+
+    let many = 3 * cpus_allowed();
+    set_threads(many).expect("a possible number");
+    println!("{many} threads on {} CPUs", cpus_allowed());
+    measure("parallel_for, 2 empty tasks, hot", 2000, 1, || parallel_for(2, |task| _ = black_box(task)));
+    measure("parallel_region, empty, hot", 2000, 1, || {
+        parallel_region(|worker| _ = black_box(worker.index()))
+    });
+    measure_steps("barrier", |worker| worker.barrier());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::fork;
 use crate::ordering::{ARRIVE, RELEASE};
 use crate::sleeper::Sleeper;
 use crate::spin::Spin;
@@ -16,8 +17,9 @@ const PANICKED: u8 = 2;
 
 /// A barrier for a fixed number of workers, used over and over.
 ///
-/// Arrivals are counted; the last one resets the count and flips the phase that the others poll. Those who wait
-/// longer than the patience sleep. A worker that leaves the region breaks the barrier for those who still wait.
+/// Arrivals are counted; the last one resets the count and flips the phase that the others poll. Those who
+/// wait longer than the patience sleep. A worker that leaves the region breaks the barrier for those who
+/// still wait.
 pub struct Barrier {
     arrived: Padded<AtomicUsize>,
     phase: Padded<AtomicUsize>,
@@ -25,6 +27,8 @@ pub struct Barrier {
     sleeper: Sleeper,
     count: usize,
     patience: Duration,
+    /// The number of forks when the region began.
+    forks: usize,
 }
 
 impl Barrier {
@@ -37,14 +41,19 @@ impl Barrier {
             sleeper: Sleeper::new(),
             count,
             patience,
+            forks: fork::generation(),
         }
     }
 
     /// Waits until all workers are here. The last one runs `last` before it lets the others go on.
     ///
     /// # Panics
-    /// If a worker has left the region, so that it will never come; unwinds with [`Abandoned`] if it panicked.
+    /// If a worker has left the region, so that it will never come; unwinds with [`Abandoned`] if it
+    /// panicked. In the child of a fork inside the region, whose other workers are not there.
     pub fn wait_with(&self, last: impl FnOnce()) {
+        if fork::generation() != self.forks {
+            fork::abandon_region();
+        }
         // Cannot change before we arrive.
         let phase = self.phase.load(Ordering::Relaxed);
         if self.arrived.fetch_add(1, ARRIVE) + 1 == self.count {

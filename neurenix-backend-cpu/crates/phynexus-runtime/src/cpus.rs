@@ -9,8 +9,8 @@ pub const NUM_THREADS: &str = "NEURENIX_NUM_THREADS";
 /// The most threads that may be asked for.
 pub const MAX_THREADS: usize = 1024;
 
-/// The number of CPUs that this process may use: those of its affinity mask, and no more than its control groups'
-/// quota of CPU time, rounded up. At least 1.
+/// The number of CPUs that this process may use: those of its affinity mask, and no more than its control
+/// groups' quota of CPU time, rounded up. At least 1.
 pub fn cpus_allowed() -> usize {
     let by_quota = cgroup::cpu_limit(&cgroup::read_file).unwrap_or(usize::MAX);
     cpus_in_affinity().min(by_quota).clamp(1, MAX_THREADS)

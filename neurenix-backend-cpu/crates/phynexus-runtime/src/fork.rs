@@ -1,8 +1,9 @@
 //! What a forked child has to know: its parent's other threads are gone, and their locks must not stay taken.
 //!
-//! `fork` copies the calling thread only. Handlers around it (POSIX `pthread_atfork`) take the locks of the memory
-//! cache, so that no other thread holds one at that moment, and release them in parent and child; in the child they
-//! also forget the pool, which the next region builds anew. `vfork` and `posix_spawn` run no handlers and need none.
+//! `fork` copies the calling thread only. Handlers around it (POSIX `pthread_atfork`) take the locks of the
+//! memory cache, so that no other thread holds one at that moment, and release them in parent and child; in
+//! the child they also forget the pool, which the next region builds anew. `vfork` and `posix_spawn` run no
+//! handlers and need none.
 
 #[cfg(all(unix, not(loom), not(miri)))]
 mod handlers {
@@ -19,8 +20,8 @@ mod handlers {
     static INSTALLED: AtomicU32 = AtomicU32::new(NOT_YET);
 
     thread_local! {
-        /// How often `before` has run in the fork under way. Twice only if a fork met an installation half done and
-        /// its child installed the handlers again.
+        /// How often `before` has run in the fork under way. Twice only if a fork met an installation half
+        /// done and its child installed the handlers again.
         static DEPTH: Cell<u32> = const { Cell::new(0) };
     }
 
@@ -42,7 +43,8 @@ mod handlers {
             if state == DONE {
                 return;
             }
-            // Somebody else's process id: a fork met the installation half done, and the installer stayed behind.
+            // Somebody else's process id: a fork met the installation half done, and the installer stayed
+            // behind.
             if state != this
                 && INSTALLED.compare_exchange(state, this, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             {
@@ -50,8 +52,8 @@ mod handlers {
             }
             std::thread::yield_now();
         }
-        // SAFETY: the handlers are functions of this library, which is never unloaded while they may run. The call
-        // fails only for want of memory; then a fork merely is as unsafe as it was.
+        // SAFETY: the handlers are functions of this library, which is never unloaded while they may run. The
+        // call fails only for want of memory; then a fork merely is as unsafe as it was.
         unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
         INSTALLED.store(DONE, Ordering::Release);
     }
@@ -90,3 +92,9 @@ pub fn generation() -> usize {
 /// Nothing forks here.
 #[cfg(all(any(not(unix), miri), not(loom)))]
 pub fn install() {}
+
+/// Unwinds the child of a fork inside a region out of it: the workers, and with them their parts, are gone.
+#[cold]
+pub fn abandon_region() -> ! {
+    panic!("the process forked inside a parallel region, which its child cannot finish");
+}

@@ -37,9 +37,9 @@ impl Glimpse {
 
 /// `shutdown: 1 | generation: 39 | seats: 12 | inside: 12` in one word, and the job of the open region.
 ///
-/// A worker enters by taking a seat and counting itself inside, in one compare-and-swap, and only then touches the
-/// job: the caller, who waits for an empty gate before it lets the job die, cannot miss it. Only the caller writes
-/// the word while it is unoccupied.
+/// A worker enters by taking a seat and counting itself inside, in one compare-and-swap, and only then
+/// touches the job: the caller, who waits for an empty gate before it lets the job die, cannot miss it. Only
+/// the caller writes the word while it is unoccupied.
 pub struct Gate {
     word: AtomicU64,
     job: AtomicPtr<Job>,
@@ -51,7 +51,8 @@ impl Gate {
         Self { word: AtomicU64::new(0), job: AtomicPtr::new(std::ptr::null_mut()) }
     }
 
-    /// Opens the next region with so many seats. The gate must be unoccupied, and the caller the pool's owner.
+    /// Opens the next region with so many seats. The gate must be unoccupied, and the caller the pool's
+    /// owner.
     pub fn open(&self, job: *const Job, seats: usize) {
         debug_assert!(seats <= MAX_HELPERS);
         self.job.store(job.cast_mut(), Ordering::Relaxed);
@@ -77,7 +78,13 @@ impl Gate {
         let mut word = self.word.load(Ordering::Relaxed);
         while Glimpse(word).generation() == generation && word & SEATS != 0 {
             match self.word.compare_exchange_weak(word, word - SEAT + INSIDE, ENTER, Ordering::Relaxed) {
-                Ok(_) => return Some(self.job.load(Ordering::Relaxed)),
+                Ok(_) => {
+                    let job = self.job.load(Ordering::Relaxed);
+                    // What a weakened PUBLISH or ENTER leads to; the model shall fail, not crash.
+                    #[cfg(loom)]
+                    assert!(!job.is_null(), "entered a region without seeing its job");
+                    return Some(job);
+                }
                 Err(now) => word = now,
             }
         }

@@ -1,10 +1,12 @@
 //! Aligned memory from a cache: blocks that are let go are kept for the next request of their size.
 //!
-//! Blocks start on a cache line (64 bytes); from 4 MiB up on a boundary of 2 MiB, and ask for huge pages. Sizes are
-//! rounded up to one of four steps between powers of two. What is cached is limited ([`set_cache_limit`]): beyond it,
-//! blocks of sizes that were used longest ago go back to the system.
+//! Blocks start on a cache line (64 bytes); from 4 MiB up on a boundary of 2 MiB, and ask for huge pages.
+//! Sizes are rounded up to one of four steps between powers of two. What is cached is limited
+//! ([`set_cache_limit`]): beyond it, blocks of sizes that were used longest ago go back to the system.
 
 mod cache;
+#[cfg(all(unix, not(miri)))]
+mod held_for_fork;
 mod size_class;
 mod system;
 
@@ -15,7 +17,8 @@ pub use cache::{
     CACHE_BYTES, Statistics, cache_limit, configured_cache_limit, memory_allowed, set_cache_limit,
     statistics, trim,
 };
-pub(crate) use cache::{lock_for_fork, unlock_after_fork};
+#[cfg(all(unix, not(miri)))]
+pub(crate) use held_for_fork::{lock_for_fork, unlock_after_fork};
 
 /// What every block's address is a multiple of, in bytes.
 pub const ALIGNMENT: usize = size_class::SMALLEST;
@@ -48,8 +51,8 @@ impl std::error::Error for OutOfMemory {}
 
 /// An aligned piece of memory, whose contents start undefined. Dropping it returns it to the cache.
 ///
-/// It owns the memory but never reads nor writes it: whoever goes through [`as_ptr`](Self::as_ptr) answers for
-/// initialisation and for races between threads.
+/// It owns the memory but never reads nor writes it: whoever goes through [`as_ptr`](Self::as_ptr) answers
+/// for initialisation and for races between threads.
 pub struct Block {
     address: NonNull<u8>,
     len: usize,

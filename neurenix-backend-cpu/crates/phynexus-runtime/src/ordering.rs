@@ -1,7 +1,7 @@
 //! The memory orderings that the hand-off, completion, sleep and barrier protocols rest on.
 //!
-//! They stand here under names so that the model tests can weaken one at a time: built with
-//! `--cfg phynexus_mutation="publish"` (or another name below), at least one test in `tests/loom.rs` must fail.
+//! They stand here under names so that the model tests can weaken one at a time: built with `--cfg
+//! phynexus_mutation="publish"` (or another name below), at least one test in `tests/loom.rs` must fail.
 
 use crate::sync::Ordering;
 
@@ -14,7 +14,8 @@ macro_rules! ordering {
 }
 
 ordering!(
-    /// The caller's store that opens a region: a worker that enters sees the job and all that the caller wrote before.
+    /// The caller's store that opens a region: a worker that enters sees the job and all that the caller
+    /// wrote before.
     PUBLISH,
     "publish",
     Release
@@ -38,7 +39,8 @@ ordering!(
     Acquire
 );
 ordering!(
-    /// An arrival at a barrier: releases what the worker wrote to the last one to arrive, who acquires from all.
+    /// An arrival at a barrier: releases what the worker wrote to the last one to arrive, who acquires from
+    /// all.
     ARRIVE,
     "arrive",
     AcqRel

@@ -10,10 +10,11 @@ use crate::gate::{Gate, Glimpse};
 use crate::ordering::ROUSE_FENCE;
 use crate::sleeper::Sleeper;
 use crate::spin::Spin;
-use crate::sync::{AtomicBool, Mutex, Ordering, Padded, fence, lock};
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, Padded, fence, lock};
 
 /// Each thread in a region wakes at most so many others, and these the next: a large pool wakes in few steps.
-const WAKES_A_THREAD: usize = 4;
+/// In the model the chain is longest, so that three threads show it.
+const WAKES_A_THREAD: usize = if cfg!(loom) { 1 } else { 4 };
 
 /// The work of a region, called once by every thread inside.
 pub trait Share: Sync {
@@ -65,20 +66,32 @@ pub struct Pool {
     gate: Padded<Gate>,
     busy: Padded<AtomicBool>,
     caller: Padded<Sleeper>,
-    helpers: Box<[Padded<Sleeper>]>,
+    /// Where worker `index` sleeps, at `index - 1`.
+    sleepers: Box<[Padded<Sleeper>]>,
+    /// How many of them have a worker.
+    helpers: AtomicUsize,
     patience: Duration,
 }
 
 impl Pool {
-    /// The state for so many workers beside the caller. Each runs [`work`](Self::work) on a thread of its own.
+    /// The state for so many workers beside the caller. Each runs [`work`](Self::work) on a thread of its
+    /// own.
     pub fn new(helpers: usize, patience: Duration) -> Self {
         Self {
             gate: Padded(Gate::new()),
             busy: Padded(AtomicBool::new(false)),
             caller: Padded(Sleeper::new()),
-            helpers: (0..helpers).map(|_| Padded(Sleeper::new())).collect(),
+            sleepers: (0..helpers).map(|_| Padded(Sleeper::new())).collect(),
+            helpers: AtomicUsize::new(helpers),
             patience,
         }
+    }
+
+    /// Makes do with the first `helpers` workers. To call before the first region, when the others cannot be
+    /// started.
+    #[cfg(not(loom))]
+    pub fn make_do_with(&self, helpers: usize) {
+        self.helpers.store(helpers, Ordering::Relaxed);
     }
 
     /// How long a thread of this pool polls before it sleeps.
@@ -95,7 +108,7 @@ impl Pool {
 
     /// The life of worker `index` (from 1): until the pool shuts down.
     pub fn work(&self, index: usize) {
-        let sleeper = &self.helpers[index - 1];
+        let sleeper = &self.sleepers[index - 1];
         // No region has this number: a worker that starts while the first one is open still enters it.
         let mut seen = 0;
         loop {
@@ -143,7 +156,7 @@ impl Pool {
             fence(Ordering::SeqCst);
         }
         let last = helpers.min(first + WAKES_A_THREAD - 1);
-        for sleeper in &self.helpers[first - 1..last] {
+        for sleeper in &self.sleepers[first - 1..last] {
             sleeper.rouse_fenced();
         }
     }
@@ -175,7 +188,7 @@ pub enum Attendance {
 impl<'p> Owner<'p> {
     /// How many workers the pool has beside the caller.
     pub fn helpers(&self) -> usize {
-        self.pool.helpers.len()
+        self.pool.helpers.load(Ordering::Relaxed)
     }
 
     /// The pool.
@@ -183,7 +196,8 @@ impl<'p> Owner<'p> {
         self.pool
     }
 
-    /// Runs one region on the caller and up to `helpers` workers. Re-raises the first panic after all have left.
+    /// Runs one region on the caller and up to `helpers` workers. Re-raises the first panic after all have
+    /// left.
     pub fn run<S: Share>(&self, helpers: usize, attendance: Attendance, share: &S) {
         debug_assert!(helpers <= self.helpers());
         let pool = self.pool;
@@ -193,17 +207,14 @@ impl<'p> Owner<'p> {
         pool.wake_next(0, helpers);
         // SAFETY: we hold a borrow of the share.
         unsafe { job.run(0) };
-        // From here to the end of the wait nothing unwinds: workers may be using `job`.
-        if fork::generation() == forks {
-            if attendance == Attendance::Optional {
-                pool.gate.close();
-            }
-            pool.wait_until_quiet();
-        } else {
-            // The child of a fork inside our part: the workers, and with them their parts, are gone.
-            *lock(&job.panic) =
-                Some(Box::new("the process forked inside a parallel region, which its child cannot end"));
+        // Until the wait is over nothing unwinds: workers may be using `job`. A fork's child has none.
+        if fork::generation() != forks {
+            fork::abandon_region();
         }
+        if attendance == Attendance::Optional {
+            pool.gate.close();
+        }
+        pool.wait_until_quiet();
         let first = lock(&job.panic).take();
         if let Some(payload) = first {
             resume_unwind(payload);
@@ -214,7 +225,7 @@ impl<'p> Owner<'p> {
     pub fn shut_down(self) {
         self.pool.gate.shut_down();
         fence(Ordering::SeqCst);
-        for sleeper in &self.pool.helpers {
+        for sleeper in &self.pool.sleepers {
             sleeper.rouse_fenced();
         }
         std::mem::forget(self);

@@ -10,8 +10,8 @@ use crate::region::{Worker, run_region, run_tasks};
 use crate::setting::SettingError;
 use crate::spin::{PATIENCE, PATIENCE_OVERSUBSCRIBED};
 
-/// Points into an `Arc` that is never released, or is null. A pool that was replaced, or that a fork's child left
-/// behind, stays allocated: another thread may just have read its address.
+/// Points into an `Arc` that is never released, or is null. A pool that was replaced, or that a fork's child
+/// left behind, stays allocated: another thread may just have read its address.
 static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 /// The number of threads that the pool in `POOL` was built for; it may have got fewer.
 static BUILT_FOR: AtomicUsize = AtomicUsize::new(0);
@@ -21,9 +21,9 @@ static BUILDING: AtomicBool = AtomicBool::new(false);
 
 /// The number of threads that a region has, the caller included; how many parts work is worth being cut into.
 ///
-/// Set by [`set_threads`], else by the environment (see [`configured_threads`](crate::configured_threads); a value
-/// that makes no sense is passed over here), else [`cpus_allowed`](crate::cpus_allowed). Fewer if the system refuses
-/// to start them.
+/// Set by [`set_threads`], else by the environment (see [`configured_threads`](crate::configured_threads); a
+/// value that makes no sense is passed over here), else [`cpus_allowed`](crate::cpus_allowed). Fewer if the
+/// system refuses to start them.
 pub fn threads() -> usize {
     match WANTED.load(Ordering::Relaxed) {
         0 => first_threads(),
@@ -58,9 +58,9 @@ pub fn set_threads(threads: usize) -> Result<(), SettingError> {
 
 /// Runs `f(task)` for every task in `0..tasks` on the threads of the pool, and returns when all are done.
 ///
-/// The calling thread takes part; each thread takes the next task when it is free, in rising order. On one thread
-/// if there is one task, one thread, or if the pool is busy: inside another region, or while another thread uses it.
-/// Everything that the tasks wrote is visible to the caller afterwards.
+/// The calling thread takes part; each thread takes the next task when it is free, in rising order. On one
+/// thread if there is one task, one thread, or if the pool is busy: inside another region, or while another
+/// thread uses it. Everything that the tasks wrote is visible to the caller afterwards.
 ///
 /// # Panics
 /// With the first panic of a task, once all tasks that had begun are done; no more are begun after a panic.
@@ -85,8 +85,8 @@ pub fn parallel_for_with_threads<F: Fn(usize) + Sync>(threads: usize, tasks: usi
 
 /// Runs `f` once on every thread of the pool, the caller's included, and returns when all have returned.
 ///
-/// For work in many steps: the threads stay together, and a [`Worker::barrier`] between two steps costs less than a
-/// region. Serial, with one worker, when [`parallel_for`] would be.
+/// For work in many steps: the threads stay together, and a [`Worker::barrier`] between two steps costs less
+/// than a region. Serial, with one worker, when [`parallel_for`] would be.
 ///
 /// # Panics
 /// With the first panic of a worker, once all have ended. Those that wait for it at a barrier are unwound.
@@ -155,23 +155,23 @@ fn start(helpers: usize, patience: std::time::Duration) -> Arc<Pool> {
         let started =
             std::thread::Builder::new().name(format!("phynexus-{index}")).spawn(move || worker.work(index));
         if started.is_err() {
-            // A limit on processes: use what there is. The workers of this pool would wait for the missing ones.
-            if let Some(owner) = pool.try_own() {
-                owner.shut_down();
-            }
-            return start(index - 1, patience);
+            // A limit on processes or memory: use what there is.
+            pool.make_do_with(index - 1);
+            break;
         }
     }
     pool
 }
 
 /// In a fork's child: the workers are gone, and whoever was building a pool too.
+#[cfg(all(unix, not(miri)))]
 pub fn forget_pool() {
     POOL.store(std::ptr::null_mut(), Ordering::Relaxed);
     BUILDING.store(false, Ordering::Relaxed);
 }
 
-/// Keeps the process's signals away from threads started meanwhile: their handlers expect a thread of the program.
+/// Keeps the process's signals away from threads started meanwhile: their handlers expect a thread of the
+/// program.
 struct SignalsMasked {
     #[cfg(all(unix, not(miri)))]
     before: libc::sigset_t,

@@ -76,12 +76,14 @@ pub struct Worker<'r> {
 }
 
 impl Worker<'_> {
+    /// The only thread of a serial region.
+    #[cfg(not(loom))]
     pub(crate) fn alone() -> Worker<'static> {
         Worker { index: 0, count: 1, meeting: None }
     }
 
-    /// Which thread of the region this is: 0 is the caller's. The same thread of the pool has the same index in
-    /// every region, so that what it left in its caches is found again.
+    /// Which thread of the region this is: 0 is the caller's. The same thread of the pool has the same index
+    /// in every region, so that what it left in its caches is found again.
     pub fn index(&self) -> usize {
         self.index
     }
@@ -96,8 +98,8 @@ impl Worker<'_> {
     /// Every worker has to call it equally often.
     ///
     /// # Panics
-    /// If another worker has left the region: it would never come. If that worker panicked, its panic is the one
-    /// that the caller of the region sees.
+    /// If another worker has left the region: it would never come. If that worker panicked, its panic is the
+    /// one that the caller of the region sees.
     pub fn barrier(&self) {
         if let Some(meeting) = self.meeting {
             meeting.barrier.wait_with(|| ());
@@ -111,8 +113,8 @@ impl Worker<'_> {
         start..start + each + usize::from(self.index < more)
     }
 
-    /// Runs `f(0..tasks)` on all workers of the region, each taking the next task when it is free, and ends with a
-    /// [`barrier`](Self::barrier). Every worker has to call it, with the same number of tasks.
+    /// Runs `f(0..tasks)` on all workers of the region, each taking the next task when it is free, and ends
+    /// with a [`barrier`](Self::barrier). Every worker has to call it, with the same number of tasks.
     ///
     /// # Panics
     /// As `barrier`.
@@ -121,7 +123,8 @@ impl Worker<'_> {
             None => (0..tasks).for_each(f),
             Some(meeting) => {
                 meeting.queue.run(tasks, f);
-                // By the time the last one arrives nobody asks for tasks, and nobody starts before it goes on.
+                // By the time the last one arrives nobody asks for tasks, and nobody starts before it goes
+                // on.
                 meeting.barrier.wait_with(|| meeting.queue.reset());
             }
         }

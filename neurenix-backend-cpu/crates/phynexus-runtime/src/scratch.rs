@@ -5,14 +5,16 @@ use std::cell::RefCell;
 use crate::memory::{Block, OutOfMemory};
 
 thread_local! {
-    /// The blocks not lent at the moment. The one that the outermost call uses is on top when none is running.
+    /// The blocks not lent at the moment. The one that the outermost call uses is on top when none is
+    /// running.
     static FREE: RefCell<Vec<Block>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Calls `f` with the address of at least `bytes` bytes of this thread's scratch memory.
 ///
-/// Aligned like a [`Block`]; the contents are undefined, and lost when `f` returns. Calls nest: each depth has memory
-/// of its own, which only grows, so that a kernel called again allocates nothing. [`release`] gives it back.
+/// Aligned like a [`Block`]; the contents are undefined, and lost when `f` returns. Calls nest: each depth
+/// has memory of its own, which only grows, so that a kernel called again allocates nothing. [`release`]
+/// gives it back.
 ///
 /// # Errors
 /// If the scratch has to grow and there is no memory for it; `f` is not called then.

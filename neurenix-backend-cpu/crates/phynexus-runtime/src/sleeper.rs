@@ -5,9 +5,9 @@ use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
 
 /// Where threads sleep until an atomic, changed by another thread, satisfies a condition.
 ///
-/// Both sides store, then look: the sleeper announces itself and looks at the condition, the waker changes the
-/// condition and looks for sleepers. A sequentially consistent fence between the two steps of each makes it
-/// impossible that both look too early. The mutex closes the gap between the sleeper's look and its wait.
+/// Both sides store, then look: the sleeper announces itself and looks at the condition, the waker changes
+/// the condition and looks for sleepers. A sequentially consistent fence between the two steps of each makes
+/// it impossible that both look too early. The mutex closes the gap between the sleeper's look and its wait.
 pub struct Sleeper {
     sleepers: AtomicUsize,
     mutex: Mutex<()>,
@@ -42,11 +42,12 @@ impl Sleeper {
         self.rouse_fenced();
     }
 
-    /// [`rouse`](Self::rouse) for a caller that has already put a sequentially consistent fence after its store.
+    /// [`rouse`](Self::rouse) for a caller that has already put a sequentially consistent fence after its
+    /// store.
     pub fn rouse_fenced(&self) {
         if self.sleepers.load(Ordering::Relaxed) != 0 {
-            // A sleeper holds the mutex from its announcement to its wait: passing through it means that every
-            // sleeper we saw either waits by now, or will look at the condition after our store.
+            // A sleeper holds the mutex from its announcement to its wait: passing through it means that
+            // every sleeper we saw either waits by now, or will look at the condition after our store.
             drop(lock(&self.mutex));
             self.condvar.notify_all();
         }

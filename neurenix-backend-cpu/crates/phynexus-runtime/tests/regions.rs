@@ -271,6 +271,24 @@ fn a_worker_that_skips_a_barrier_is_a_panic() {
     assert!(text.contains("barrier"), "{text}");
 }
 
+#[cfg(all(unix, not(miri)))]
+#[test]
+fn workers_leave_signals_to_the_program() {
+    let _alone = with_threads(3);
+    let blocks = |signal| {
+        // SAFETY: a signal set is plain bits; the calls write inside it.
+        unsafe {
+            let mut mask: libc::sigset_t = std::mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), &mut mask);
+            libc::sigismember(&mask, signal) == 1
+        }
+    };
+    parallel_region(|worker| {
+        assert_eq!(blocks(libc::SIGINT), worker.index() != 0);
+        assert!(!blocks(libc::SIGSEGV));
+    });
+}
+
 #[test]
 fn the_size_may_change_between_and_inside_regions() {
     let _alone = with_threads(2);

@@ -31,10 +31,9 @@ fn version_2_quota_of_the_group_and_of_those_above() {
         ("/sys/fs/cgroup/user.slice/job.scope/cpu.max", "max 100000\n"),
         ("/sys/fs/cgroup/user.slice/memory.max", "8589934592\n"),
         ("/sys/fs/cgroup/user.slice/job.scope/memory.max", "max\n"),
-        ("/sys/fs/cgroup/user.slice/job.scope/memory.high", "4294967296\n"),
     ];
     assert_eq!(on(&files, cpu_limit), Some(3));
-    assert_eq!(on(&files, memory_limit), Some(4 << 30));
+    assert_eq!(on(&files, memory_limit), Some(8 << 30));
 }
 
 #[test]
@@ -116,9 +115,10 @@ fn nonsense_is_no_limit() {
 }
 
 #[test]
-fn memory_of_the_machine_counts_swap() {
+fn memory_and_swap_of_the_machine() {
     let text = "MemTotal:       16000 kB\nMemFree:         1000 kB\nSwapTotal:       2000 kB\n";
-    assert_eq!(on(&[("/proc/meminfo", text)], machine_memory), Some(18000 * 1024));
+    assert_eq!(on(&[("/proc/meminfo", text)], machine_memory), Some(16000 * 1024));
+    assert_eq!(on(&[("/proc/meminfo", text)], machine_swap), Some(2000 * 1024));
     assert_eq!(on(&[("/proc/meminfo", "MemTotal: many\n")], machine_memory), None);
     assert_eq!(on(&[], machine_memory), None);
 }

@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn waste_is_below_a_quarter() {
-        for bytes in (257..100_000).chain([1_000_001, 4_194_305, 987_654_321]) {
+        let most = if cfg!(miri) { 1000 } else { 100_000 };
+        for bytes in (257..most).chain([1_000_001, 4_194_305, 987_654_321]) {
             let size = class_bytes(class_of(bytes).unwrap());
             assert!(size >= bytes && (size - bytes) * 4 < bytes, "{bytes} bytes in {size}");
         }

@@ -63,8 +63,8 @@ fn map(bytes: usize) -> Option<NonNull<u8>> {
     }
     let start: *mut u8 = start.cast();
     let before = start.addr().next_multiple_of(HUGE_PAGE) - start.addr();
-    // SAFETY: the aligned block of `bytes` and both remainders lie inside the mapping; the remainders are whole
-    // pages, since sizes from HUGE_FROM on are, and nobody has seen them.
+    // SAFETY: the aligned block of `bytes` and both remainders lie inside the mapping; the remainders are
+    // whole pages, since sizes from HUGE_FROM on are, and nobody has seen them.
     unsafe {
         let aligned = start.add(before);
         if before > 0 {
