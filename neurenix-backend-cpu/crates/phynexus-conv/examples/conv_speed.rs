@@ -1,4 +1,5 @@
-//! Times the 20 convolutions of ResNet-18 at 224x224: `conv_speed [batch ...]`, on one thread and on two.
+//! Times the 20 convolutions of ResNet-18 at 224x224: `conv_speed [input] [weight] [pack] [batch ...]`, on one thread
+//! and on two; forward, or the gradient of input or weights, or the packing of weights.
 //!
 //! `LAYER=14/1` keeps to layers with this size of the input and stride.
 //!
@@ -7,37 +8,72 @@
 
 use std::time::Instant;
 
-use phynexus_conv::{ConvError, ConvPlan, ConvShape, Epilogue};
+use phynexus_conv::{ConvError, ConvPlan, ConvShape, Epilogue, GradInputPlan, GradWeightPlan};
 
-/// Layers of one shape: how many, (input, output channels), size of the input, kernel, stride, padding.
-#[allow(clippy::type_complexity)]
-const LAYERS: [(usize, (usize, usize), usize, usize, usize, usize); 11] = [
-    (1, (3, 64), 224, 7, 2, 3),
-    (4, (64, 64), 56, 3, 1, 1),
-    (1, (64, 128), 56, 3, 2, 1),
-    (1, (64, 128), 56, 1, 2, 0),
-    (3, (128, 128), 28, 3, 1, 1),
-    (1, (128, 256), 28, 3, 2, 1),
-    (1, (128, 256), 28, 1, 2, 0),
-    (3, (256, 256), 14, 3, 1, 1),
-    (1, (256, 512), 14, 3, 2, 1),
-    (1, (256, 512), 14, 1, 2, 0),
-    (3, (512, 512), 7, 3, 1, 1),
+/// Layers of one shape.
+struct Layers {
+    count: usize,
+    channels: (usize, usize),
+    size: usize,
+    kernel: usize,
+    stride: usize,
+}
+
+const fn layers(count: usize, channels: (usize, usize), size: usize, kernel: usize, stride: usize) -> Layers {
+    Layers { count, channels, size, kernel, stride }
+}
+
+const RESNET_18: [Layers; 11] = [
+    layers(1, (3, 64), 224, 7, 2),
+    layers(4, (64, 64), 56, 3, 1),
+    layers(1, (64, 128), 56, 3, 2),
+    layers(1, (64, 128), 56, 1, 2),
+    layers(3, (128, 128), 28, 3, 1),
+    layers(1, (128, 256), 28, 3, 2),
+    layers(1, (128, 256), 28, 1, 2),
+    layers(3, (256, 256), 14, 3, 1),
+    layers(1, (256, 512), 14, 3, 2),
+    layers(1, (256, 512), 14, 1, 2),
+    layers(3, (512, 512), 7, 3, 1),
 ];
 
+#[derive(Clone, Copy)]
+enum Work {
+    Forward,
+    GradInput,
+    GradWeight,
+    Pack,
+}
+
 fn main() -> Result<(), ConvError> {
-    let batches: Vec<usize> = std::env::args().skip(1).filter_map(|batch| batch.parse().ok()).collect();
+    let mut work = Work::Forward;
+    let mut batches = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "input" => work = Work::GradInput,
+            "weight" => work = Work::GradWeight,
+            "pack" => work = Work::Pack,
+            batch => batches.extend(batch.parse::<usize>().ok()),
+        }
+    }
+    if batches.is_empty() {
+        batches = vec![1, 16];
+    }
     let wanted = std::env::var("LAYER").ok();
-    let batches = if batches.is_empty() { vec![1, 16] } else { batches };
     println!("{}, {} threads at most", phynexus_simd::isa(), phynexus_runtime::threads());
     for batch in batches {
         let mut sums = [0.0; 2];
-        for (count, channels, size, kernel, stride, padding) in LAYERS {
+        for Layers { count, channels, size, kernel, stride } in RESNET_18 {
             if wanted.as_ref().is_some_and(|wanted| *wanted != format!("{size}/{stride}")) {
                 continue;
             }
-            let shape = ConvShape::square(batch, channels, [size, size], kernel, stride, padding);
-            let times = time(&shape, count)?;
+            let shape = ConvShape::square(batch, channels, [size, size], kernel, stride, kernel / 2);
+            let times = match work {
+                Work::Forward => forward(&shape, count)?,
+                Work::GradInput => grad_input(&shape, count)?,
+                Work::GradWeight => grad_weight(&shape, count)?,
+                Work::Pack => pack(&shape)?,
+            };
             let gflops = |time: f64| shape.flops() / time / 1e9;
             let each = times.map(|time| time * 1e3 / batch as f64);
             println!(
@@ -52,42 +88,78 @@ fn main() -> Result<(), ConvError> {
             );
             sums = std::array::from_fn(|i| sums[i] + count as f64 * each[i]);
         }
-        println!("batch {batch}: 20 layers {:.2} ms an image, two threads {:.2} ms", sums[0], sums[1]);
+        println!("batch {batch}: all layers {:.2} ms an image, two threads {:.2} ms", sums[0], sums[1]);
     }
     Ok(())
 }
 
-/// The best time on one thread and on two, in seconds.
-fn time(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError> {
-    let plan = ConvPlan::new(shape, phynexus_simd::isa())?;
-    let values = |len: usize| -> Vec<f32> {
-        let mut state = 1u32;
-        let step = |_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / 16_777_216.0 - 0.5
-        };
-        (0..len).map(step).collect()
+/// Numbers between -0.5 and 0.5.
+fn values(len: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    let step = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 16_777_216.0 - 0.5
     };
-    let bias = vec![0.1; shape.out_channels];
-    let weights = (0..copies)
-        .map(|_| plan.pack(&values(shape.weight_len()), Some(&bias)))
-        .collect::<Result<Vec<_>, _>>()?;
-    let x = values(plan.in_len(shape.batch));
-    let residual = values(plan.out_len(shape.batch));
-    let mut y = values(plan.out_len(shape.batch));
-    let epilogue = Epilogue { residual: Some(&residual), relu: true };
+    (0..len).map(step).collect()
+}
+
+/// The best time of one of `copies` layers on one thread and on two, in seconds.
+fn time(
+    copies: usize,
+    mut run: impl FnMut(usize, usize) -> Result<(), ConvError>,
+) -> Result<[f64; 2], ConvError> {
     let mut best = [f64::INFINITY; 2];
     for (threads, best) in [1, 2].into_iter().zip(&mut best) {
         let started = Instant::now();
         let mut runs = 0;
         while runs < 5 || started.elapsed().as_secs_f64() < 0.25 {
             let before = Instant::now();
-            for weights in &weights {
-                plan.run(shape.batch, &x, weights, &mut y, epilogue, threads)?;
+            for copy in 0..copies {
+                run(copy, threads)?;
             }
             *best = best.min(before.elapsed().as_secs_f64() / copies as f64);
             runs += 1;
         }
     }
     Ok(best)
+}
+
+fn forward(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError> {
+    let plan = ConvPlan::new(shape, phynexus_simd::isa())?;
+    let bias = vec![0.1; shape.out_channels];
+    let pack = |_| plan.pack(&values(shape.weight_len()), Some(&bias));
+    let weights = (0..copies).map(pack).collect::<Result<Vec<_>, _>>()?;
+    let x = values(plan.in_len(shape.batch));
+    let residual = values(plan.out_len(shape.batch));
+    let mut y = values(plan.out_len(shape.batch));
+    let epilogue = Epilogue { residual: Some(&residual), relu: true };
+    time(copies, |copy, threads| plan.run(shape.batch, &x, &weights[copy], &mut y, epilogue, threads))
+}
+
+fn grad_input(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError> {
+    let plan = GradInputPlan::new(shape, phynexus_simd::isa())?;
+    let pack = |_| plan.pack(&values(shape.weight_len()));
+    let weights = (0..copies).map(pack).collect::<Result<Vec<_>, _>>()?;
+    let grad = values(shape.out_blocked_len());
+    let mut grad_input = values(shape.in_blocked_len());
+    time(copies, |copy, threads| plan.run(shape.batch, &grad, &weights[copy], &mut grad_input, None, threads))
+}
+
+fn grad_weight(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError> {
+    let plan = GradWeightPlan::new(shape, phynexus_simd::isa())?;
+    let grad = values(shape.out_blocked_len());
+    let x = values(plan.in_len(shape.batch));
+    let mut grad_weight = values(shape.weight_len());
+    time(copies, |_, threads| plan.run(shape.batch, &x, &grad, &mut grad_weight, false, threads))
+}
+
+/// Packing for the forward convolution and for the gradient of the input, on all threads.
+fn pack(shape: &ConvShape) -> Result<[f64; 2], ConvError> {
+    let weights = values(shape.weight_len());
+    let plan = ConvPlan::new(shape, phynexus_simd::isa())?;
+    let grad_plan = GradInputPlan::new(shape, phynexus_simd::isa())?;
+    let mut times = [0.0; 2];
+    times[0] = time(1, |_, _| plan.pack(&weights, None).map(drop))?[1];
+    times[1] = time(1, |_, _| grad_plan.pack(&weights).map(drop))?[1];
+    Ok(times)
 }

@@ -1,13 +1,13 @@
 //! Convolution of few channels, as a network's first one, straight from NCHW.
 //!
-//! The rows that some results need are copied with their channels side by side, `[column][channel]`, so that all
-//! channels of neighbouring taps follow each other and nothing is multiplied by padding of channels. The order of the
-//! sum is that of the direct convolution.
+//! The rows that some results need are copied with their channels side by side. The order of the sum is that of the
+//! direct convolution.
 
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::canonical::Canonical;
 use crate::epilogue::RawEpilogue;
+use crate::interleaved::Interleaved;
 use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::micro::{MicroArgs, max_rows, panel_width, strided_micro};
 use crate::shape::ConvShape;
@@ -95,19 +95,6 @@ impl First {
         let job = Job { first: self, batch, x, weights, y: Shared::new(y), epilogue, threads };
         dispatch_on(self.isa, job)
     }
-
-    /// Where each run of products starts from a result's first pixel, and how long each is.
-    fn runs(&self, row_len: usize) -> (Vec<isize>, usize) {
-        let shape = &self.shape;
-        let channels = shape.in_channels;
-        let row = |tap: usize| tap * shape.dilation[0] * row_len;
-        if shape.dilation[1] == 1 {
-            let runs = (0..shape.kernel[0]).map(|tap| row(tap) as isize).collect();
-            return (runs, shape.kernel[1] * channels);
-        }
-        let taps = (0..shape.kernel[0]).flat_map(|y| (0..shape.kernel[1]).map(move |x| (y, x)));
-        (taps.map(|(y, x)| (row(y) + x * shape.dilation[1] * channels) as isize).collect(), channels)
-    }
 }
 
 impl Kernel for Job<'_> {
@@ -123,72 +110,28 @@ impl Job<'_> {
     fn strips<S: Simd>(&self) -> Result<(), OutOfMemory> {
         let first = self.first;
         let shape = &first.shape;
+        let rows = Interleaved::of(shape);
         let [height, width] = shape.out_size();
-        let columns = (width - 1) * shape.stride[1] + shape.reach(1);
-        let row_len = columns * shape.in_channels;
-        let in_rows = |rows: usize| (rows - 1) * shape.stride[0] + shape.reach(0);
-        let fits =
-            (1..=height).rev().find(|&rows| in_rows(rows) * row_len * size_of::<f32>() <= STRIP).unwrap_or(1);
         let wanted = (8 * self.threads).div_ceil(self.batch.max(1)).min(height);
-        let strip = fits.min(height.div_ceil(wanted)).max(1);
+        let strip = rows.results_within(STRIP).min(height.div_ceil(wanted));
         let strips = height.div_ceil(strip);
-        let (runs, run_len) = first.runs(row_len);
+        let (runs, run_len) = rows.runs();
+        let scratch = rows.rows(strip) * rows.row_len();
         let threads =
             if self.batch * height * width * self.weights.len() < 500_000 { 1 } else { self.threads };
-        for_each_with_scratch::<f32>(
-            threads,
-            self.batch * strips,
-            in_rows(strip) * row_len,
-            |task, scratch| {
-                let (index, sample) = (task % strips, task / strips);
-                let results = index * strip..((index + 1) * strip).min(height);
-                // SAFETY: the scratch holds the rows of a strip.
-                unsafe {
-                    self.interleave(sample, results.start, in_rows(results.len()), columns, scratch);
-                    for row in results.clone() {
-                        let a = scratch.add((row - results.start) * shape.stride[0] * row_len);
-                        self.row::<S>(sample, row, a, &runs, run_len);
-                    }
-                }
-            },
-        )
-    }
-
-    /// Copies the input rows under some rows of results, channels side by side, with zeros around.
-    ///
-    /// # Safety
-    /// `to` has room for `rows` rows of `columns` pixels.
-    unsafe fn interleave(&self, sample: usize, result: usize, rows: usize, columns: usize, to: *mut f32) {
-        let shape = &self.first.shape;
-        let channels = shape.in_channels;
-        let [height, width] = shape.in_size;
-        let top = (result * shape.stride[0]) as isize - shape.padding[0].0 as isize;
-        let left = shape.padding[1].0.min(columns);
-        let held = width.min(columns - left);
-        for row in 0..rows {
-            let in_row = top + row as isize;
-            // SAFETY: the row lies within the destination.
-            let line = unsafe {
-                std::slice::from_raw_parts_mut(to.add(row * columns * channels), columns * channels)
-            };
-            if in_row < 0 || in_row >= height as isize {
-                line.fill(0.0);
-                continue;
-            }
-            line[..left * channels].fill(0.0);
-            line[(left + held) * channels..].fill(0.0);
-            let pixels = &mut line[left * channels..(left + held) * channels];
-            for channel in 0..channels {
-                let plane = sample * channels + channel;
-                // SAFETY: the row lies within the plane.
-                let from = unsafe {
-                    std::slice::from_raw_parts(self.x.add((plane * height + in_row as usize) * width), held)
-                };
-                for (pixel, &value) in pixels[channel..].iter_mut().step_by(channels).zip(from) {
-                    *pixel = value;
+        for_each_with_scratch::<f32>(threads, self.batch * strips, scratch, |task, scratch| {
+            let (index, sample) = (task % strips, task / strips);
+            let results = index * strip..((index + 1) * strip).min(height);
+            // SAFETY: the scratch holds the rows of a strip.
+            unsafe {
+                let x = self.x.add(sample * shape.in_channels * shape.in_pixels());
+                rows.copy(x, results.start, results.len(), scratch);
+                for row in results.clone() {
+                    let a = scratch.add((row - results.start) * shape.stride[0] * rows.row_len());
+                    self.row::<S>(sample, row, a, &runs, run_len);
                 }
             }
-        }
+        })
     }
 
     /// Computes one row of results.

@@ -3,6 +3,7 @@
 //! Pixels are added in order within a chunk of samples, whose size the shape of a sample fixes; then the chunks in
 //! order. Threads share out the weights.
 
+mod first;
 mod product;
 
 use std::ops::Range;
@@ -10,10 +11,12 @@ use std::ops::Range;
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::error::{ConvError, check_len};
+use crate::first::First;
 use crate::groups;
 use crate::memory::{OutOfMemory, Shared};
 use crate::micro::max_rows;
 
+use crate::plan::InputLayout;
 use crate::shape::ConvShape;
 use crate::split::{chunks, panels};
 use crate::tasks::for_each_with_scratch;
@@ -32,21 +35,45 @@ pub struct GradWeightPlan {
     /// Its groups joined so that they fill whole blocks.
     joined: ConvShape,
     isa: Isa,
+    layout: InputLayout,
 }
 
 impl GradWeightPlan {
-    /// Plans it; `shape` is that of the forward convolution.
+    /// Plans it; `shape` is that of the forward convolution. [`input_layout`](Self::input_layout) tells what it reads.
     ///
     /// # Errors
     /// No convolution has this shape.
     pub fn new(shape: &ConvShape, isa: Isa) -> Result<Self, ConvError> {
+        let layout = if First::pays(shape) { InputLayout::Nchw } else { InputLayout::Blocked };
+        Self::with_input(shape, isa, layout)
+    }
+
+    /// Plans it for an input in this layout; NCHW is read where there is one group only.
+    ///
+    /// # Errors
+    /// No convolution has this shape, or none that reads the layout.
+    pub fn with_input(shape: &ConvShape, isa: Isa, layout: InputLayout) -> Result<Self, ConvError> {
         shape.check()?;
-        Ok(Self { shape: shape.clone(), joined: groups::join(shape), isa })
+        if layout == InputLayout::Nchw && shape.groups != 1 {
+            return Err(shape.unfit().into());
+        }
+        Ok(Self { shape: shape.clone(), joined: groups::join(shape), isa, layout })
+    }
+
+    /// The layout of the convolution's input that it reads.
+    pub fn input_layout(&self) -> InputLayout {
+        self.layout
+    }
+
+    /// Floats that `batch` samples of the convolution's input take in this layout.
+    pub fn in_len(&self, batch: usize) -> usize {
+        let shape = self.shape.with_batch(batch);
+        if self.layout == InputLayout::Nchw { shape.in_len() } else { shape.in_blocked_len() }
     }
 
     /// Computes the gradient over `batch` samples on at most `threads` threads of the pool.
     ///
-    /// `x` and `grad` (of the output) are blocked; `grad_weight` is canonical,
+    /// `x` is in the layout that [`input_layout`](Self::input_layout) tells, `grad` (of the output) blocked; `grad_weight` is canonical,
     /// `[out_channels][in_channels / groups][rows][columns]`, and is overwritten, or added to with `accumulate`.
     ///
     /// # Errors
@@ -61,7 +88,7 @@ impl GradWeightPlan {
         threads: usize,
     ) -> Result<(), ConvError> {
         let shape = self.shape.with_batch(batch);
-        check_len("input", shape.in_blocked_len(), x.len())?;
+        check_len("input", self.in_len(batch), x.len())?;
         check_len("gradient of the output", shape.out_blocked_len(), grad.len())?;
         check_len("gradient of the weights", shape.weight_len(), grad_weight.len())?;
         let job = Job {
@@ -95,7 +122,10 @@ impl Kernel for Job<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) -> Self::Output {
-        self.tasks::<S>()
+        match self.plan.layout {
+            InputLayout::Blocked => self.tasks::<S>(),
+            InputLayout::Nchw => self.first_tasks::<S>(),
+        }
     }
 }
 

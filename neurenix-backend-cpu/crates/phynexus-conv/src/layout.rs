@@ -4,6 +4,7 @@
 
 use phynexus_simd::{Kernel, LANES, Simd, dispatch};
 
+use crate::element::Element;
 use crate::memory::Shared;
 use crate::tasks::for_each;
 
@@ -50,11 +51,11 @@ impl Planes {
 /// Pixels that one task converts.
 const TASK_PIXELS: usize = 1024;
 
-/// Copies planes into blocks.
+/// Copies planes into blocks of f32.
 ///
 /// # Panics
 /// If a slice is too short.
-pub fn nchw_to_blocked(planes: Planes, from: &[f32], to: &mut [f32], threads: usize) {
+pub fn nchw_to_blocked<T: Element>(planes: Planes, from: &[T], to: &mut [f32], threads: usize) {
     assert!(from.len() >= planes.span(), "planes of {} elements, not {}", planes.span(), from.len());
     assert!(
         to.len() >= planes.blocked_len(),
@@ -69,11 +70,11 @@ pub fn nchw_to_blocked(planes: Planes, from: &[f32], to: &mut [f32], threads: us
     });
 }
 
-/// Copies blocks into planes.
+/// Copies blocks into planes, rounding to nearest where these are narrower than f32.
 ///
 /// # Panics
 /// If a slice is too short, or planes overlap.
-pub fn blocked_to_nchw(planes: Planes, from: &[f32], to: &mut [f32], threads: usize) {
+pub fn blocked_to_nchw<T: Element>(planes: Planes, from: &[f32], to: &mut [T], threads: usize) {
     assert!(to.len() >= planes.span(), "planes of {} elements, not {}", planes.span(), to.len());
     assert!(
         from.len() >= planes.blocked_len(),
@@ -91,6 +92,55 @@ pub fn blocked_to_nchw(planes: Planes, from: &[f32], to: &mut [f32], threads: us
         // The piece lies within both slices; no two pieces overlap.
         dispatch(ToPlanes { piece, from: from.as_ptr(), to: to.get() })
     });
+}
+
+/// Copies elements to f32.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn to_f32<T: Element>(from: &[T], to: &mut [f32], threads: usize) {
+    assert_eq!(from.len(), to.len(), "as many elements as floats");
+    convert(from.len(), threads, (from.as_ptr(), to.as_mut_ptr()));
+}
+
+/// Copies f32 to elements, rounding to nearest.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn from_f32<T: Element>(from: &[f32], to: &mut [T], threads: usize) {
+    assert_eq!(from.len(), to.len(), "as many elements as floats");
+    convert(from.len(), threads, (from.as_ptr(), to.as_mut_ptr()));
+}
+
+fn convert<A: Element, B: Element>(len: usize, threads: usize, (from, to): (*const A, *mut B)) {
+    const PIECE: usize = 16_384;
+    let (from, to) = (Shared::new(from.cast_mut()), Shared::new(to));
+    let threads = if len < 2 * PIECE { 1 } else { threads };
+    for_each(threads, len.div_ceil(PIECE), |task| {
+        let start = task * PIECE;
+        let (from, to) = (from.get().wrapping_add(start).cast_const(), to.get().wrapping_add(start));
+        // The piece lies within both slices.
+        dispatch(Convert { from, to, len: (len - start).min(PIECE) });
+    });
+}
+
+struct Convert<A, B> {
+    from: *const A,
+    to: *mut B,
+    len: usize,
+}
+
+impl<A: Element, B: Element> Kernel for Convert<A, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for start in (0..self.len).step_by(LANES) {
+            let count = (self.len - start).min(LANES);
+            // SAFETY: the caller vouches for so many elements at both places.
+            unsafe { B::store(simd, self.to.add(start), count, A::load(simd, self.from.add(start), count)) };
+        }
+    }
 }
 
 /// Some pixels of a block of channels of a sample.
@@ -126,13 +176,13 @@ fn each_piece(planes: Planes, threads: usize, f: impl Fn(Piece) + Sync) {
     });
 }
 
-struct ToBlocked {
+struct ToBlocked<T> {
     piece: Piece,
-    from: *const f32,
+    from: *const T,
     to: *mut f32,
 }
 
-impl Kernel for ToBlocked {
+impl<T: Element> Kernel for ToBlocked<T> {
     type Output = ();
 
     #[inline(always)]
@@ -148,7 +198,7 @@ impl Kernel for ToBlocked {
                 let mut rows = [simd.zero(); LANES];
                 for (channel, row) in rows.iter_mut().enumerate().take(piece.channels) {
                     let at = from.add(channel * piece.channel_stride + pixel);
-                    *row = if count == LANES { simd.load(at) } else { simd.load_first(at, count) };
+                    *row = T::load(simd, at, count);
                 }
                 simd.transpose(&mut rows);
                 for (index, &row) in rows.iter().enumerate().take(count) {
@@ -160,13 +210,13 @@ impl Kernel for ToBlocked {
     }
 }
 
-struct ToPlanes {
+struct ToPlanes<T> {
     piece: Piece,
     from: *const f32,
-    to: *mut f32,
+    to: *mut T,
 }
 
-impl Kernel for ToPlanes {
+impl<T: Element> Kernel for ToPlanes<T> {
     type Output = ();
 
     #[inline(always)]
@@ -186,11 +236,7 @@ impl Kernel for ToPlanes {
                 simd.transpose(&mut rows);
                 for (channel, &row) in rows.iter().enumerate().take(piece.channels) {
                     let at = to.add(channel * piece.channel_stride + pixel);
-                    if count == LANES {
-                        simd.store(at, row);
-                    } else {
-                        simd.store_first(at, count, row);
-                    }
+                    T::store(simd, at, count, row);
                 }
                 pixel += count;
             }

@@ -21,6 +21,7 @@
 mod canonical;
 mod depthwise;
 mod direct;
+mod element;
 mod epilogue;
 mod error;
 mod first;
@@ -28,20 +29,26 @@ mod grad_bias;
 mod grad_input;
 mod grad_weight;
 mod groups;
+mod interleaved;
 pub mod layout;
 mod memory;
 mod micro;
+mod nchw;
 mod plan;
 mod shape;
 mod split;
 mod tasks;
 mod winograd;
 
+pub use element::Element;
 pub use epilogue::Epilogue;
 pub use error::ConvError;
 pub use grad_bias::grad_bias;
 pub use grad_input::{GradInputPlan, PackedGradWeights};
 pub use grad_weight::GradWeightPlan;
+pub use nchw::{
+    NchwWeights, conv2d_grad_bias_nchw, conv2d_grad_input_nchw, conv2d_grad_weight_nchw, conv2d_nchw,
+};
 pub use phynexus_runtime::memory::OutOfMemory;
 pub use plan::{Algorithm, ConvPlan, InputLayout, PackedWeights};
 pub use shape::{ConvShape, ShapeError};

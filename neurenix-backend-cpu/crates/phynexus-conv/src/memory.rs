@@ -41,6 +41,14 @@ impl<T: Plain> Aligned<T> {
         let block = Block::zeroed(len * size_of::<T>())?;
         Ok(Self { block, len, element: PhantomData })
     }
+
+    /// So many elements, of any value.
+    pub fn any(len: usize) -> Result<Self, OutOfMemory> {
+        let block = Block::new(len * size_of::<T>())?;
+        // The pool's memory holds what was there before; the compiler must not take it for never written.
+        std::hint::black_box(block.as_ptr());
+        Ok(Self { block, len, element: PhantomData })
+    }
 }
 
 impl<T: Plain> Deref for Aligned<T> {

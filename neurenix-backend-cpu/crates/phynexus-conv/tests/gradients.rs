@@ -2,7 +2,7 @@
 
 mod reference;
 
-use phynexus_conv::{ConvShape, GradInputPlan, GradWeightPlan, grad_bias};
+use phynexus_conv::{ConvShape, GradInputPlan, GradWeightPlan, InputLayout, grad_bias};
 use phynexus_simd::Isa;
 use reference::{Numbers, blocked, each_product, planes};
 
@@ -105,15 +105,20 @@ fn gradient_of_the_weights() {
         let x_blocks = blocked(shape.batch, shape.in_channels, shape.in_pixels(), &x);
         let run = |isa, threads| {
             let plan = GradWeightPlan::new(&shape, isa).unwrap();
+            let x = if plan.input_layout() == InputLayout::Nchw { &x } else { &x_blocks };
             let mut grad_weight = vec![f32::NAN; shape.weight_len()];
-            plan.run(shape.batch, &x_blocks, &grad_blocks, &mut grad_weight, false, threads).unwrap();
+            plan.run(shape.batch, x, &grad_blocks, &mut grad_weight, false, threads).unwrap();
             let once = grad_weight.clone();
-            plan.run(shape.batch, &x_blocks, &grad_blocks, &mut grad_weight, true, threads).unwrap();
+            plan.run(shape.batch, x, &grad_blocks, &mut grad_weight, true, threads).unwrap();
             assert!(once.iter().zip(&grad_weight).all(|(once, twice)| 2.0 * once == *twice));
             once
         };
         let terms = (shape.batch * shape.out_pixels()) as f64;
         each_way(run, |found| near(found, &expected, terms, &format!("{shape:?}")));
+        let plan = GradWeightPlan::with_input(&shape, phynexus_simd::isa(), InputLayout::Blocked).unwrap();
+        let mut found = vec![f32::NAN; shape.weight_len()];
+        plan.run(shape.batch, &x_blocks, &grad_blocks, &mut found, false, 2).unwrap();
+        near(&found, &expected, terms, &format!("blocked {shape:?}"));
     }
 }
 

@@ -1,0 +1,98 @@
+//! Element types of NCHW activations and canonical weights; all arithmetic is in f32.
+
+use half::{bf16, f16};
+use phynexus_simd::{LANES, Simd};
+
+use crate::memory::Plain;
+
+// SAFETY: any bits are a value.
+unsafe impl Plain for bf16 {}
+// SAFETY: any bits are a value.
+unsafe impl Plain for f16 {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for half::bf16 {}
+    impl Sealed for half::f16 {}
+}
+
+/// f32, bfloat16 or float16.
+#[allow(private_bounds)]
+pub trait Element: Plain + Default + sealed::Sealed {
+    /// Reads the first `count <= 16` elements; zeros in the other lanes.
+    ///
+    /// # Safety
+    /// So many elements are valid for reads.
+    #[doc(hidden)]
+    unsafe fn load<S: Simd>(simd: S, from: *const Self, count: usize) -> S::F32;
+
+    /// Writes the first `count <= 16` lanes, rounded to nearest.
+    ///
+    /// # Safety
+    /// So many elements are valid for writes.
+    #[doc(hidden)]
+    unsafe fn store<S: Simd>(simd: S, to: *mut Self, count: usize, x: S::F32);
+
+    /// The same elements, if they are f32.
+    #[doc(hidden)]
+    fn as_f32(_elements: &[Self]) -> Option<&[f32]> {
+        None
+    }
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, from: *const f32, count: usize) -> S::F32 {
+        // SAFETY: as the caller vouches.
+        unsafe { if count == LANES { simd.load(from) } else { simd.load_first(from, count) } }
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(simd: S, to: *mut f32, count: usize, x: S::F32) {
+        // SAFETY: as the caller vouches.
+        unsafe { if count == LANES { simd.store(to, x) } else { simd.store_first(to, count, x) } }
+    }
+
+    fn as_f32(elements: &[f32]) -> Option<&[f32]> {
+        Some(elements)
+    }
+}
+
+macro_rules! narrow {
+    ($($element:ident: $load:ident, $store:ident;)*) => {$(
+        impl Element for $element {
+            #[inline(always)]
+            unsafe fn load<S: Simd>(simd: S, from: *const $element, count: usize) -> S::F32 {
+                if count == LANES {
+                    // SAFETY: as the caller vouches.
+                    return unsafe { simd.$load(from.cast()) };
+                }
+                let mut lanes = [0u16; LANES];
+                // SAFETY: as the caller vouches; the array has 16 elements.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(from.cast(), lanes.as_mut_ptr(), count);
+                    simd.$load(lanes.as_ptr())
+                }
+            }
+
+            #[inline(always)]
+            unsafe fn store<S: Simd>(simd: S, to: *mut $element, count: usize, x: S::F32) {
+                if count == LANES {
+                    // SAFETY: as the caller vouches.
+                    return unsafe { simd.$store(to.cast(), x) };
+                }
+                let mut lanes = [0u16; LANES];
+                // SAFETY: as the caller vouches; the array has 16 elements.
+                unsafe {
+                    simd.$store(lanes.as_mut_ptr(), x);
+                    std::ptr::copy_nonoverlapping(lanes.as_ptr(), to.cast(), count);
+                }
+            }
+        }
+    )*};
+}
+narrow! {
+    bf16: load_bf16, store_bf16;
+    f16: load_f16, store_f16;
+}
