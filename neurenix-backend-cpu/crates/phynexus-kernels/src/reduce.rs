@@ -6,6 +6,7 @@
 
 mod accumulate;
 mod inner;
+mod joins;
 mod layout;
 mod outer;
 mod pairwise;
@@ -17,7 +18,8 @@ use crate::movement::copy;
 use crate::operation::{first_output, required};
 use crate::truth::Truth;
 use crate::{Axes, DType, KernelError, Operation, TensorMut, TensorRef};
-use accumulate::{Accumulate, Brain, Float, Half, Max, Min, Plain, Product, Single, Sum};
+use accumulate::{Accumulate, Brain, Float, Half, Plain, Single};
+use joins::{Max, Min, Product, Sum};
 use layout::Layout;
 
 /// What becomes of the elements.

@@ -187,12 +187,12 @@ pub fn register(module: &Bound<'_, PyModule>, table: &Table<'_>) -> PyResult<()>
         bitwise_or: INTS_AND_BOOL, IN_PLACE;
         bitwise_xor: INTS_AND_BOOL, IN_PLACE;
         shift_right: INTS, IN_PLACE;
-        eq: ALL, STRIDED;
-        ne: ALL, STRIDED;
-        lt: ALL, STRIDED;
-        le: ALL, STRIDED;
-        gt: ALL, STRIDED;
-        ge: ALL, STRIDED;
+        eq: ALL, IN_PLACE;
+        ne: ALL, IN_PLACE;
+        lt: ALL, IN_PLACE;
+        le: ALL, IN_PLACE;
+        gt: ALL, IN_PLACE;
+        ge: ALL, IN_PLACE;
         r#where: ALL, IN_PLACE;
         cast: ALL, STRIDED;
     }

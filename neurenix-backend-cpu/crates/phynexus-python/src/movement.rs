@@ -69,6 +69,6 @@ fn iota(
 /// Adds the kernels of this module.
 pub fn register(module: &Bound<'_, PyModule>, table: &Table<'_>) -> PyResult<()> {
     table.add("copy", wrap_pyfunction!(copy, module)?, ALL, STRIDED)?;
-    table.add("fill", wrap_pyfunction!(fill, module)?, ALL, Traits::default())?;
-    table.add("iota", wrap_pyfunction!(iota, module)?, ALL, Traits::default())
+    table.add("fill", wrap_pyfunction!(fill, module)?, ALL, STRIDED)?;
+    table.add("iota", wrap_pyfunction!(iota, module)?, ALL, STRIDED)
 }
