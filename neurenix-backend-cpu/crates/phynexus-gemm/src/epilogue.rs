@@ -136,6 +136,11 @@ pub(crate) struct Tile {
 /// The sums are valid for reads and the tile's elements of `c` for writes.
 #[inline(always)]
 pub(crate) unsafe fn finish<S: Simd>(simd: S, tile: Tile, c: Target, epilogue: &Epilogue<'_>, apply: bool) {
+    if c.row_stride == 1 && c.col_stride != 1 && tile.rows <= LANES {
+        // SAFETY: as the caller vouches.
+        unsafe { finish_transposed(simd, tile, c, epilogue, apply) };
+        return;
+    }
     for i in 0..tile.rows {
         let mut j = 0;
         while j < tile.cols {
@@ -150,6 +155,28 @@ pub(crate) unsafe fn finish<S: Simd>(simd: S, tile: Tile, c: Target, epilogue: &
                 store(simd, c.at(tile.row + i, tile.col + j), c.col_stride, many, x);
             }
             j += LANES;
+        }
+    }
+}
+
+/// [`finish`] for at most 16 rows that are adjacent in `c`.
+#[inline(always)]
+unsafe fn finish_transposed<S: Simd>(simd: S, tile: Tile, c: Target, epilogue: &Epilogue<'_>, apply: bool) {
+    for j in (0..tile.cols).step_by(LANES) {
+        let many = LANES.min(tile.cols - j);
+        let mut block = [simd.zero(); LANES];
+        // SAFETY: within the tile.
+        unsafe {
+            for (i, vector) in block.iter_mut().enumerate().take(tile.rows) {
+                *vector = load(simd, tile.sums.offset(i as isize * tile.sums_row).add(j), 1, many);
+                if apply {
+                    *vector = transform(simd, *vector, tile.row + i, tile.col + j, many, epilogue);
+                }
+            }
+            simd.transpose(&mut block);
+            for (column, &vector) in block.iter().enumerate().take(many) {
+                simd.store_first(c.at(tile.row, tile.col + j + column), tile.rows, vector);
+            }
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Products of two matrices: how an operand is prepared and how the work is shared out.
 
-use phynexus_simd::{Isa, Kernel, Simd, dispatch_on, isa};
+use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on, isa};
 
 use crate::epilogue::Epilogue;
 use crate::matrix::{MatMut, MatRef, Target};
 use crate::pack::with_floats;
 use crate::packed::{Address, PackedB, PanelLayout};
-use crate::thin::Thin;
+use crate::thin::{MOST_ROWS, Thin};
 use crate::tiles::{Product, Right};
 use phynexus_runtime::{parallel_for, threads};
 
@@ -70,13 +70,27 @@ pub(crate) unsafe fn multiply(
     c: Target,
     epilogue: &Epilogue<'_>,
 ) {
-    let is_upright = c.col_stride == 1 && b.cols() > 1 || c.row_stride != 1;
+    let is_upright = if c.col_stride == 1 && c.row_stride == 1 {
+        b.cols() > 1
+    } else {
+        c.row_stride != 1 && !is_better_transposed(a, b)
+    };
     if is_upright {
         dispatch_on(isa, Whole { a, b: Given::Plain(b), c, epilogue, workers });
     } else {
         let epilogue = &epilogue.t();
         dispatch_on(isa, Whole { a: b.t(), b: Given::Plain(a.t()), c: c.t(), epilogue, workers });
     }
+}
+
+/// Whether a product with few rows of weights `[n][k]`, which would have to be packed, is better
+/// done with these on the left, where they are read as they lie.
+fn is_better_transposed(a: MatRef<'_>, b: MatRef<'_>) -> bool {
+    let rows = a.rows();
+    let padding = rows.next_multiple_of(LANES) - rows;
+    let is_thin = rows <= MOST_ROWS && b.cols() >= LANES;
+    let is_weights = b.row_stride() == 1 && b.col_stride() != 1;
+    is_weights && b.rows() >= 64 && rows <= 128 && padding <= 8 && !is_thin && b.cols() > rows
 }
 
 /// A right operand as callers have it.

@@ -10,7 +10,7 @@ use crate::epilogue::{Epilogue, Tile, finish, load, store};
 use crate::matrix::{MatRef, Target};
 
 /// The most rows of a thin product.
-const MOST_ROWS: usize = 4;
+pub(crate) const MOST_ROWS: usize = 4;
 
 /// Elements of the right operand that are worth a second thread.
 const PARALLEL_FLOATS: usize = 1 << 18;

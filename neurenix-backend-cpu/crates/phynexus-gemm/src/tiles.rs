@@ -109,12 +109,17 @@ impl Product<'_> {
         });
     }
 
-    /// Whether rows of `A` are worth a copy: always if their elements are not adjacent either way.
+    /// Whether rows of `A` are worth a copy: always if their elements are not adjacent either way,
+    /// and where rows are a page apart, since then more of them than a first-level cache has ways
+    /// compete for the same places.
     fn packs_a<S: Simd>(&self, rows: &Range<usize>, panels: &Range<usize>) -> bool {
         if self.a.col_stride() != 1 && self.a.row_stride() != 1 {
             return true;
         }
-        rows.len() > S::ROWS && panels.len() >= 8
+        const WAYS: usize = 8;
+        let row_bytes = self.a.row_stride().unsigned_abs() * size_of::<f32>();
+        let collides = self.a.col_stride() == 1 && row_bytes.is_multiple_of(4096) && rows.len() > WAYS;
+        collides || rows.len() > S::ROWS && panels.len() >= 8
     }
 
     /// Products `k` of a part.

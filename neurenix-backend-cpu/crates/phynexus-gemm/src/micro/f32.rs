@@ -2,6 +2,11 @@
 
 use phynexus_simd::{Kernel, LANES, Simd};
 
+use super::rows::RowPointers;
+
+/// Bytes of an element.
+const FLOAT: isize = size_of::<f32>() as isize;
+
 /// How many `k` a turn of an inner loop has.
 const UNROLL: usize = 4;
 
@@ -97,51 +102,6 @@ unsafe fn step<S: Simd, const ROWS: usize, const COLS: usize>(
     }
 }
 
-/// The same pointer, of which the compiler no longer knows where it came from.
-///
-/// Else it sees that rows are one stride apart, computes each address from the one before and, to
-/// do that once for several `k`, keeps so many factors ready that sums are moved to the stack.
-#[inline(always)]
-fn opaque(mut ptr: *const f32) -> *const f32 {
-    #[cfg(all(any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-    // SAFETY: no instruction at all.
-    unsafe {
-        std::arch::asm!("/* {} */", inout(reg) ptr, options(pure, nomem, nostack, preserves_flags));
-    }
-    ptr
-}
-
-/// Rows of `A` any stride apart: a pointer to every third, from which scaled indices reach the next
-/// two, so that 14 rows take 6 registers.
-#[derive(Clone, Copy)]
-struct RowPointers {
-    thirds: [*const f32; 5],
-    row: isize,
-}
-
-impl RowPointers {
-    #[inline(always)]
-    fn new<const ROWS: usize>(a: *const f32, row: isize) -> Self {
-        let mut thirds = [a; 5];
-        for (i, third) in thirds.iter_mut().enumerate().take(ROWS.div_ceil(3)) {
-            *third = opaque(a.wrapping_offset(3 * i as isize * row));
-        }
-        Self { thirds, row }
-    }
-
-    #[inline(always)]
-    fn at(&self, third: usize, next: usize) -> *const f32 {
-        self.thirds[third].wrapping_offset(next as isize * self.row)
-    }
-
-    #[inline(always)]
-    fn advance<const ROWS: usize>(&mut self, floats: isize) {
-        for third in self.thirds.iter_mut().take(ROWS.div_ceil(3)) {
-            *third = opaque(third.wrapping_offset(floats));
-        }
-    }
-}
-
 /// Adds `k` products to each sum, where `k` goes in blocks of 16.
 ///
 /// `A(i, k)` is at `a + i * row + (k / 16) * block + k % 16`: a row of a matrix has `block` 16, an
@@ -160,23 +120,29 @@ pub unsafe fn accumulate_blocks<S: Simd, const ROWS: usize, const COLS: usize>(
     columns: BColumns,
 ) {
     let BColumns { ptr: mut b, step: b_step, panel } = columns;
-    let mut rows = RowPointers::new::<ROWS>(a, row);
+    let mut rows = RowPointers::new::<ROWS>(a.cast(), row * FLOAT);
     // SAFETY: as the caller vouches.
     unsafe {
         for _ in 0..k / LANES {
             for _ in 0..LANES / UNROLL {
                 for u in 0..UNROLL {
-                    step(simd, sums, |third, next| rows.at(third, next).wrapping_add(u), b, panel);
+                    step(
+                        simd,
+                        sums,
+                        |third, next| rows.at(third, next).cast::<f32>().wrapping_add(u),
+                        b,
+                        panel,
+                    );
                     b = b.wrapping_offset(b_step);
                 }
-                rows.advance::<ROWS>(UNROLL as isize);
+                rows.advance::<ROWS>(UNROLL as isize * FLOAT);
             }
-            rows.advance::<ROWS>(block - LANES as isize);
+            rows.advance::<ROWS>((block - LANES as isize) * FLOAT);
         }
         for _ in 0..k % LANES {
-            step(simd, sums, |third, next| rows.at(third, next), b, panel);
+            step(simd, sums, |third, next| rows.at(third, next).cast(), b, panel);
             b = b.wrapping_offset(b_step);
-            rows.advance::<ROWS>(1);
+            rows.advance::<ROWS>(FLOAT);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! multiply-adds over `k = 0, 1, 2 ...`, in whatever block it lies.
 
 mod f32;
+mod rows;
 
 pub use f32::{
     BColumns, accumulate_blocks, accumulate_blocks_apart, accumulate_steps, clear, load_sums, store_sums,
