@@ -110,7 +110,7 @@ impl<N: Number> LaneKernel<N> for Weights<N> {
             unsafe {
                 let scores = self.scores.add(row * self.keys);
                 let mut scale = self.scale;
-                let mut is_any = true;
+                let mut is_any = keys > 0;
                 if let Some(mask) = &self.mask {
                     let line = if mask.steps[0] == 0 { 0 } else { query };
                     is_any = match held {

@@ -314,8 +314,8 @@ impl BatchNormInference {
         let plane: usize = sizes[2..].iter().product();
         let read = |index: usize| Parameter::<f64>::read(name, inputs[index].as_ref());
         let (mean, var, weight, bias) = (read(1)?, read(2)?, read(3)?, read(4)?);
-        // SAFETY: each has an element a channel.
         let get = |parameter: &Option<Parameter<f64>>, channel: usize| {
+            // SAFETY: each has an element a channel.
             parameter.as_ref().map(|parameter| unsafe { *parameter.as_ptr().add(channel) })
         };
         let (mut scale, mut shift) = (Vec::with_capacity(channels), Vec::with_capacity(channels));
