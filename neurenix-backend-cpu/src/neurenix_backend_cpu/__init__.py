@@ -5,5 +5,6 @@ Installing this distribution is enough: Neurenix finds it through its entry poin
 """
 
 from neurenix_backend_cpu._version import __version__
+from neurenix_backend_cpu.peak import peak_flops
 
-__all__ = ["__version__"]
+__all__ = ["__version__", "peak_flops"]

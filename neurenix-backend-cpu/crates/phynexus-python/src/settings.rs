@@ -49,11 +49,21 @@ fn set_threads(number: Option<usize>) -> PyResult<usize> {
         .map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
+/// Measure the peak of fused multiply-adds of float32, in GFLOP/s: what no kernel can exceed.
+///
+/// Args:
+///     threads: How many threads to measure with, at once.
+#[pyfunction]
+fn peak_gflops(py: Python<'_>, threads: usize) -> f64 {
+    py.detach(|| phynexus_gemm::peak_gflops(threads))
+}
+
 /// Adds the functions of this module.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(instruction_set, module)?)?;
     module.add_function(wrap_pyfunction!(set_instruction_set, module)?)?;
     module.add_function(wrap_pyfunction!(extensions, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
-    module.add_function(wrap_pyfunction!(set_threads, module)?)
+    module.add_function(wrap_pyfunction!(set_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(peak_gflops, module)?)
 }
