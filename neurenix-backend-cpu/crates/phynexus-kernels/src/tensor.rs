@@ -21,13 +21,13 @@ impl Axes {
     /// # Errors
     /// There are more than [`MAX_AXES`].
     pub fn new(sizes: &[usize], strides: &[isize]) -> Result<Self, KernelError> {
-        debug_assert_eq!(sizes.len(), strides.len());
         let rank = sizes.len();
         if rank > MAX_AXES {
             return Err(KernelError::Shape(format!(
                 "a tensor of shape {sizes:?} has {rank} axes; native kernels take up to {MAX_AXES}"
             )));
         }
+        debug_assert_eq!(rank, strides.len());
         let mut axes = Self { rank, sizes: [1; MAX_AXES], strides: [0; MAX_AXES] };
         axes.sizes[..rank].copy_from_slice(sizes);
         axes.strides[..rank].copy_from_slice(strides);
@@ -39,11 +39,16 @@ impl Axes {
     /// # Errors
     /// There are more than [`MAX_AXES`].
     pub fn dense(sizes: &[usize]) -> Result<Self, KernelError> {
-        let mut axes = Self::new(sizes, &[0; MAX_AXES][..sizes.len().min(MAX_AXES)])?;
+        let rank = sizes.len();
+        if rank > MAX_AXES {
+            return Self::new(sizes, &[]);
+        }
+        let mut axes = Self { rank, sizes: [1; MAX_AXES], strides: [0; MAX_AXES] };
         let mut step = 1;
-        for axis in (0..axes.rank).rev() {
+        for axis in (0..rank).rev() {
+            axes.sizes[axis] = sizes[axis];
             axes.strides[axis] = step;
-            step *= axes.sizes[axis] as isize;
+            step *= sizes[axis] as isize;
         }
         Ok(axes)
     }

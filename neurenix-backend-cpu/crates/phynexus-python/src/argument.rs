@@ -12,36 +12,38 @@ use pyo3::types::PyTuple;
 use crate::error::to_python;
 
 /// A tensor that a kernel reads.
-pub struct In<'py> {
-    tensor: TensorRef<'py>,
-}
+pub struct In<'py>(Argument<'py>);
 
 /// A tensor that a kernel writes.
-pub struct Out<'py> {
-    tensor: TensorMut<'py>,
-}
+pub struct Out<'py>(Argument<'py>);
 
 impl<'py> In<'py> {
     /// The tensor.
+    #[inline]
     pub fn tensor(&self) -> TensorRef<'py> {
-        self.tensor
+        // SAFETY: a tensor's elements lie within its buffer, which the caller's reference to the
+        // tensor keeps alive for the call; nobody frees or resizes an array of ours meanwhile.
+        unsafe { TensorRef::new(self.0.data, self.0.dtype, self.0.axes()) }
     }
 
     /// How many elements it has.
     pub fn count(&self) -> usize {
-        self.tensor.axes().count()
+        self.0.count()
     }
 }
 
 impl<'py> Out<'py> {
     /// The tensor.
+    #[inline]
     pub fn tensor(&self) -> TensorMut<'py> {
-        self.tensor
+        // SAFETY: as for `In`; core hands a kernel outputs that it has just allocated, or that the
+        // op writes in place.
+        unsafe { TensorMut::new(self.0.data, self.0.dtype, self.0.axes()) }
     }
 
     /// How many elements it has.
     pub fn count(&self) -> usize {
-        self.tensor.axes().count()
+        self.0.count()
     }
 }
 
@@ -49,10 +51,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for In<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let (data, dtype, axes) = read(object)?;
-        // SAFETY: a tensor's elements lie within its buffer, which the caller's reference to the
-        // tensor keeps alive for the call; nobody frees or resizes an array of ours meanwhile.
-        Ok(Self { tensor: unsafe { TensorRef::new(data, dtype, axes) } })
+        read(object).map(Self)
     }
 }
 
@@ -60,14 +59,42 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Out<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let (data, dtype, axes) = read(object)?;
-        // SAFETY: as for `In`; core hands a kernel outputs that it has just allocated, or that the
-        // op writes in place.
-        Ok(Self { tensor: unsafe { TensorMut::new(data, dtype, axes) } })
+        read(object).map(Self)
     }
 }
 
-fn read(tensor: Borrowed<'_, '_, PyAny>) -> PyResult<(*mut u8, DType, Axes)> {
+/// What a tensor says of itself. It is handed on several times before a kernel gets it: `Axes`, of
+/// 264 bytes, are made of it only then.
+struct Argument<'py> {
+    data: *mut u8,
+    dtype: DType,
+    layout: Layout<'py>,
+}
+
+enum Layout<'py> {
+    /// One element after the other, in the shape of the NumPy array.
+    Dense(&'py [usize]),
+    Strided(Box<Axes>),
+}
+
+impl Argument<'_> {
+    #[inline]
+    fn axes(&self) -> Axes {
+        match &self.layout {
+            Layout::Dense(sizes) => Axes::dense(sizes).expect("as few axes as `read` has seen"),
+            Layout::Strided(axes) => **axes,
+        }
+    }
+
+    fn count(&self) -> usize {
+        match &self.layout {
+            Layout::Dense(sizes) => sizes.iter().product(),
+            Layout::Strided(axes) => axes.count(),
+        }
+    }
+}
+
+fn read<'py>(tensor: Borrowed<'_, 'py, PyAny>) -> PyResult<Argument<'py>> {
     let py = tensor.py();
     let buffer = tensor.getattr(intern!(py, "buffer"))?;
     // SAFETY: a check of the object's type.
@@ -85,13 +112,17 @@ fn read(tensor: Borrowed<'_, '_, PyAny>) -> PyResult<(*mut u8, DType, Axes)> {
     if strides.is_none() {
         // The tensor is its whole buffer, dense: the array itself has the shape.
         let rank = array.nd as usize;
+        if rank > MAX_AXES {
+            return Err(too_many_axes());
+        }
         let sizes: &[usize] = if rank == 0 {
             &[]
         } else {
-            // SAFETY: an array has `nd` dimensions, none of them negative.
+            // SAFETY: an array has `nd` dimensions, none of them negative; the tensor keeps it
+            // alive for the call.
             unsafe { std::slice::from_raw_parts(array.dimensions.cast(), rank) }
         };
-        return Ok((data, dtype, Axes::dense(sizes).map_err(to_python)?));
+        return Ok(Argument { data, dtype, layout: Layout::Dense(sizes) });
     }
     let shape = tensor.getattr(intern!(py, "shape"))?;
     let offset: usize = tensor.getattr(intern!(py, "offset"))?.extract()?;
@@ -99,7 +130,13 @@ fn read(tensor: Borrowed<'_, '_, PyAny>) -> PyResult<(*mut u8, DType, Axes)> {
     let rank = read_tuple(&shape, &mut sizes)?;
     read_tuple(&strides, &mut steps)?;
     let axes = Axes::new(&sizes[..rank], &steps[..rank]).map_err(to_python)?;
-    Ok((data.wrapping_add(offset * dtype.size()), dtype, axes))
+    let data = data.wrapping_add(offset * dtype.size());
+    Ok(Argument { data, dtype, layout: Layout::Strided(Box::new(axes)) })
+}
+
+#[cold]
+fn too_many_axes() -> PyErr {
+    to_python(Axes::dense(&[1; MAX_AXES + 1]).unwrap_err())
 }
 
 fn read_tuple<'py, T>(tuple: &Bound<'py, PyAny>, into: &mut [T; MAX_AXES]) -> PyResult<usize>
@@ -109,7 +146,7 @@ where
     let tuple = tuple.cast::<PyTuple>()?;
     let rank = tuple.len();
     if rank > MAX_AXES {
-        return Err(to_python(Axes::dense(&[1; MAX_AXES + 1]).unwrap_err()));
+        return Err(too_many_axes());
     }
     for (index, slot) in into.iter_mut().enumerate().take(rank) {
         *slot = tuple.get_borrowed_item(index)?.extract()?;
