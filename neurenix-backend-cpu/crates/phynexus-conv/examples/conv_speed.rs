@@ -1,5 +1,7 @@
-//! Times the 20 convolutions of ResNet-18 at 224x224: `conv_speed [input] [weight] [pack] [batch ...]`, on one thread
-//! and on two; forward, or the gradient of input or weights, or the packing of weights.
+//! Times the 20 convolutions of ResNet-18 at 224x224: `conv_speed [WORK] [batch ...]`, on one thread and on two.
+//!
+//! WORK: forward in f32; `bf16` or `bf16-direct`; `int8`; `input` or `weight`, the gradients; `pack`, of weights for the
+//! forward convolution and for the gradient.
 //!
 //! `LAYER=14/1` keeps to layers with this size of the input and stride.
 //!
@@ -8,7 +10,11 @@
 
 use std::time::Instant;
 
-use phynexus_conv::{ConvError, ConvPlan, ConvShape, Epilogue, GradInputPlan, GradWeightPlan};
+use half::bf16;
+use phynexus_conv::{
+    Algorithm, Bf16ConvPlan, Bf16Input, ConvError, ConvPlan, ConvShape, Epilogue, GradInputPlan,
+    GradWeightPlan,
+};
 
 /// Layers of one shape.
 struct Layers {
@@ -40,6 +46,7 @@ const RESNET_18: [Layers; 11] = [
 #[derive(Clone, Copy)]
 enum Work {
     Forward,
+    Bf16(bool),
     GradInput,
     GradWeight,
     Pack,
@@ -50,6 +57,8 @@ fn main() -> Result<(), ConvError> {
     let mut batches = Vec::new();
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
+            "bf16" => work = Work::Bf16(false),
+            "bf16-direct" => work = Work::Bf16(true),
             "input" => work = Work::GradInput,
             "weight" => work = Work::GradWeight,
             "pack" => work = Work::Pack,
@@ -70,6 +79,7 @@ fn main() -> Result<(), ConvError> {
             let shape = ConvShape::square(batch, channels, [size, size], kernel, stride, kernel / 2);
             let times = match work {
                 Work::Forward => forward(&shape, count)?,
+                Work::Bf16(direct) => bf16_forward(&shape, count, direct)?,
                 Work::GradInput => grad_input(&shape, count)?,
                 Work::GradWeight => grad_weight(&shape, count)?,
                 Work::Pack => pack(&shape)?,
@@ -137,6 +147,27 @@ fn forward(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError> {
         let is_last = shape.stride == [1, 1] && copy % 2 == 0;
         let epilogue = Epilogue { residual: is_last.then_some(&residual), relu: true };
         plan.run(shape.batch, &x, &weights[copy], &mut y, epilogue, threads)
+    })
+}
+
+fn bf16_forward(shape: &ConvShape, copies: usize, direct: bool) -> Result<[f64; 2], ConvError> {
+    let plan = match direct && shape.in_channels > 16 {
+        true => Bf16ConvPlan::with_algorithm(shape, Algorithm::Direct)?,
+        false => Bf16ConvPlan::new(shape)?,
+    };
+    let bias = vec![0.1; shape.out_channels];
+    let pack = |_| plan.pack(&values(shape.weight_len()), Some(&bias));
+    let weights = (0..copies).map(pack).collect::<Result<Vec<_>, _>>()?;
+    let narrow = |len: usize| -> Vec<bf16> { values(len).into_iter().map(bf16::from_f32).collect() };
+    let (x, image) = (narrow(shape.in_blocked_len()), values(shape.in_len()));
+    let x =
+        if plan.algorithm() == Algorithm::First { Bf16Input::Nchw(&image) } else { Bf16Input::Blocked(&x) };
+    let residual = narrow(shape.out_blocked_len());
+    let mut y = narrow(shape.out_blocked_len());
+    time(copies, |copy, threads| {
+        let is_last = shape.stride == [1, 1] && copy % 2 == 0;
+        let epilogue = Epilogue { residual: is_last.then_some(&residual[..]), relu: true };
+        plan.run(shape.batch, x, &weights[copy], &mut y, epilogue, threads)
     })
 }
 

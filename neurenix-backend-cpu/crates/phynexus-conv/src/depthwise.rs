@@ -3,9 +3,9 @@
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::canonical::Direction;
-use crate::epilogue::RawEpilogue;
+use crate::element::Element;
+use crate::epilogue::{Finish, RawEpilogue};
 use crate::memory::{Aligned, OutOfMemory, Shared};
-use crate::micro::{Finish, finish, keep_first};
 use crate::shape::ConvShape;
 use crate::tasks::for_each;
 
@@ -56,13 +56,13 @@ impl Depthwise {
     /// # Safety
     /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
     /// nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run(
+    pub unsafe fn run<T: Element>(
         &self,
         batch: usize,
-        x: *const f32,
+        x: *const T,
         weights: &[f32],
-        y: *mut f32,
-        epilogue: RawEpilogue,
+        y: *mut T,
+        epilogue: RawEpilogue<T>,
         threads: usize,
     ) -> Result<(), OutOfMemory> {
         assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
@@ -98,16 +98,16 @@ impl Depthwise {
 }
 
 /// Some rows of results of one plane.
-struct Rows<'a> {
+struct Rows<'a, T> {
     shape: &'a ConvShape,
     /// The plane.
-    x: *const f32,
+    x: *const T,
     weights: *const f32,
     /// The whole output.
-    y: *mut f32,
+    y: *mut T,
     /// Floats before the plane.
     y_start: usize,
-    finish: Finish,
+    finish: Finish<T>,
     rows: std::ops::Range<usize>,
 }
 
@@ -122,7 +122,7 @@ fn held(shape: &ConvShape, axis: usize, result: usize) -> (usize, usize) {
     (low.min(taps) as usize, high.clamp(low.min(taps), taps) as usize)
 }
 
-impl Kernel for Rows<'_> {
+impl<T: Element> Kernel for Rows<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -148,7 +148,7 @@ impl Kernel for Rows<'_> {
     }
 }
 
-impl Rows<'_> {
+impl<T: Element> Rows<'_, T> {
     /// Computes results that need the same taps.
     #[inline(always)]
     unsafe fn some<S: Simd, const COUNT: usize>(&self, simd: S, row: usize, column: usize) {
@@ -166,19 +166,15 @@ impl Rows<'_> {
                     let in_column = column * shape.stride[1] + x_tap * shape.dilation[1] - shape.padding[1].0;
                     let pixel = self.x.add((in_row * in_width + in_column) * LANES);
                     for (index, sum) in sums.iter_mut().enumerate() {
-                        *sum = simd.fma(simd.load(pixel.add(index * shape.stride[1] * LANES)), weight, *sum);
+                        let x = T::load(simd, pixel.add(index * shape.stride[1] * LANES), LANES);
+                        *sum = simd.fma(x, weight, *sum);
                     }
                 }
             }
-            let bias = if self.finish.bias.is_null() { simd.zero() } else { simd.load(self.finish.bias) };
+            let bias = self.finish.bias(simd, 0);
             for (index, &sum) in sums.iter().enumerate() {
                 let at = self.y_start + (row * width + column + index) * LANES;
-                let finishing = self.finish.at(at);
-                let mut sum = finish(simd, sum, bias, finishing.residual, &finishing);
-                if finishing.last_lanes < LANES {
-                    sum = keep_first(simd, sum, finishing.last_lanes);
-                }
-                simd.store(self.y.add(at), sum);
+                self.finish.at(at).store(simd, sum, bias, true, self.y.add(at));
             }
         }
     }

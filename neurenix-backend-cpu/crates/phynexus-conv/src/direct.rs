@@ -8,7 +8,7 @@ mod window;
 use phynexus_simd::{Isa, LANES};
 
 use crate::canonical::Canonical;
-use crate::memory::{Aligned, OutOfMemory, Shared};
+use crate::memory::{Aligned, OutOfMemory, Plain, Shared};
 use crate::micro::{max_rows, panel_width};
 use crate::shape::ConvShape;
 use crate::split::{chunks, panels};
@@ -115,21 +115,23 @@ impl Direct {
         self.taps.len() * self.in_blocks
     }
 
-    /// Floats of the packed weights.
+    /// Elements of the packed weights.
     pub fn packed_len(&self) -> usize {
         self.groups * self.out_blocks * LANES * self.runs() * LANES
     }
 
-    /// Packs weights: `slot(tap)` is the place of a canonical tap among those of this convolution, if it has it.
+    /// Packs weights: `slot(tap)` is the place of a canonical tap among those of this convolution, if it has it;
+    /// `narrow` makes a weight of a float; `depth` neighbouring channels lie side by side.
     ///
-    /// Layout: for each group and panel `[tap][channel][vectors of the panel]`.
-    pub fn pack(
+    /// Layout: for each group and panel `[tap][channel / depth][vectors of the panel][16][depth]`.
+    pub fn pack<W: Plain>(
         &self,
         canonical: Canonical<'_>,
         slot: impl Fn(usize) -> Option<usize> + Sync,
+        (narrow, depth): (impl Fn(f32) -> W + Sync, usize),
         threads: usize,
-    ) -> Result<Aligned<f32>, OutOfMemory> {
-        let mut packed = Aligned::<f32>::zeroed(self.packed_len())?;
+    ) -> Result<Aligned<W>, OutOfMemory> {
+        let mut packed = Aligned::<W>::zeroed(self.packed_len())?;
         let panels = panels(self.out_blocks, self.cols);
         let to = Shared::new(packed.as_mut_ptr());
         let block_len = LANES * self.runs() * LANES;
@@ -139,10 +141,13 @@ impl Direct {
             for (vector, block) in panel.clone().enumerate() {
                 canonical.each_vector(group, block, |k, tap, values| {
                     let Some(tap) = slot(tap) else { return };
-                    let at = start + ((tap * self.in_blocks * LANES + k) * panel.len() + vector) * LANES;
                     debug_assert!(tap < self.taps.len() && k < self.in_blocks * LANES);
-                    // SAFETY: the vector lies within this task's panel.
-                    unsafe { to.get().add(at).cast::<[f32; LANES]>().write(*values) };
+                    let step = (tap * self.in_blocks * LANES + k) / depth;
+                    let at = start + (step * panel.len() + vector) * LANES * depth + k % depth;
+                    for (lane, &value) in values.iter().enumerate() {
+                        // SAFETY: the weight lies within this task's panel.
+                        unsafe { to.get().add(at + lane * depth).write(narrow(value)) };
+                    }
                 });
             }
         });

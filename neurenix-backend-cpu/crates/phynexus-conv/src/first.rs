@@ -6,10 +6,11 @@
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::canonical::Canonical;
+use crate::element::Element;
 use crate::epilogue::RawEpilogue;
 use crate::interleaved::Interleaved;
 use crate::memory::{Aligned, OutOfMemory, Shared};
-use crate::micro::{MicroArgs, max_rows, panel_width, strided_micro};
+use crate::micro::{Float, MicroArgs, max_rows, panel_width, strided_micro};
 use crate::shape::ConvShape;
 use crate::split::{chunks, panels};
 use crate::tasks::for_each_with_scratch;
@@ -25,18 +26,18 @@ pub struct First {
     cols: usize,
 }
 
-struct Job<'a> {
+struct Job<'a, T> {
     first: &'a First,
     batch: usize,
     x: *const f32,
     weights: &'a [f32],
-    y: Shared<f32>,
-    epilogue: RawEpilogue,
+    y: Shared<T>,
+    epilogue: RawEpilogue<T>,
     threads: usize,
 }
 
 // SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
-unsafe impl Sync for Job<'_> {}
+unsafe impl<T: Element> Sync for Job<'_, T> {}
 
 impl First {
     /// The forward convolution, of one group.
@@ -82,13 +83,13 @@ impl First {
     /// # Safety
     /// `x` is valid for the dense NCHW input of the shape, `y` for the blocked output, the epilogue's addresses as
     /// `y`; `y` overlaps nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run(
+    pub unsafe fn run<T: Element>(
         &self,
         batch: usize,
         x: *const f32,
         weights: &[f32],
-        y: *mut f32,
-        epilogue: RawEpilogue,
+        y: *mut T,
+        epilogue: RawEpilogue<T>,
         threads: usize,
     ) -> Result<(), OutOfMemory> {
         assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
@@ -97,7 +98,7 @@ impl First {
     }
 }
 
-impl Kernel for Job<'_> {
+impl<T: Element> Kernel for Job<'_, T> {
     type Output = Result<(), OutOfMemory>;
 
     #[inline(always)]
@@ -106,7 +107,7 @@ impl Kernel for Job<'_> {
     }
 }
 
-impl Job<'_> {
+impl<T: Element> Job<'_, T> {
     fn strips<S: Simd>(&self) -> Result<(), OutOfMemory> {
         let first = self.first;
         let shape = &first.shape;
@@ -153,7 +154,7 @@ impl Job<'_> {
                     (((sample * out_blocks + panel.start) * height + row) * width + columns.start) * LANES;
                 // SAFETY: the results lie within the output, what they need within the copied rows.
                 unsafe {
-                    strided_micro::<S>(columns.len(), panel.len(), stride)(&MicroArgs {
+                    strided_micro::<S, T>(columns.len(), panel.len(), stride)(&MicroArgs::<Float<T>> {
                         a: a.add(columns.start * stride),
                         runs: runs.as_ptr(),
                         run_count: runs.len(),

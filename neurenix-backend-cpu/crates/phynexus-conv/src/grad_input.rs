@@ -9,6 +9,7 @@ use crate::epilogue::RawEpilogue;
 use crate::error::{ConvError, check_len};
 use crate::groups;
 use crate::memory::{Aligned, Shared};
+use crate::micro::Float;
 use crate::shape::ConvShape;
 use crate::tasks::for_each;
 use crate::winograd::Winograd;
@@ -52,7 +53,7 @@ impl GradInputPlan {
             Some(transposed) if Depthwise::fits(&transposed) => {
                 Method::Depthwise(Depthwise::new(&transposed, isa))
             }
-            Some(transposed) if Winograd::pays(&transposed) => {
+            Some(transposed) if Winograd::pays(&transposed, 1.0) => {
                 Method::Winograd(Winograd::new(&transposed, isa))
             }
             _ => {
@@ -77,7 +78,9 @@ impl GradInputPlan {
             Method::Depthwise(depthwise) => vec![depthwise.pack(weights, Direction::Transposed)?],
             Method::Phases(phases) => phases
                 .iter()
-                .map(|phase| phase.direct.pack(canonical, |tap| phase.slots[tap], threads))
+                .map(|phase| {
+                    phase.direct.pack(canonical, |tap| phase.slots[tap], (|weight| weight, 1), threads)
+                })
                 .collect::<Result<_, _>>()?,
         };
         Ok(PackedGradWeights(packed))
@@ -126,7 +129,7 @@ impl GradInputPlan {
                 Method::Phases(phases) => {
                     assert_eq!(phases.len(), weights.0.len(), "weights packed for this gradient");
                     for (phase, weights) in phases.iter().zip(&weights.0) {
-                        phase.direct.run(batch, x, weights, y, epilogue, threads)?;
+                        phase.direct.run::<Float<f32>>(batch, x, 0.0, weights, y, epilogue, threads)?;
                     }
                 }
             }

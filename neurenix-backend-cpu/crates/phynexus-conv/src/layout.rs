@@ -51,11 +51,11 @@ impl Planes {
 /// Pixels that one task converts.
 const TASK_PIXELS: usize = 1024;
 
-/// Copies planes into blocks of f32.
+/// Copies planes into blocks, rounding to nearest where these are narrower.
 ///
 /// # Panics
 /// If a slice is too short.
-pub fn nchw_to_blocked<T: Element>(planes: Planes, from: &[T], to: &mut [f32], threads: usize) {
+pub fn nchw_to_blocked<A: Element, B: Element>(planes: Planes, from: &[A], to: &mut [B], threads: usize) {
     assert!(from.len() >= planes.span(), "planes of {} elements, not {}", planes.span(), from.len());
     assert!(
         to.len() >= planes.blocked_len(),
@@ -70,11 +70,11 @@ pub fn nchw_to_blocked<T: Element>(planes: Planes, from: &[T], to: &mut [f32], t
     });
 }
 
-/// Copies blocks into planes, rounding to nearest where these are narrower than f32.
+/// Copies blocks into planes, rounding to nearest where these are narrower.
 ///
 /// # Panics
 /// If a slice is too short, or planes overlap.
-pub fn blocked_to_nchw<T: Element>(planes: Planes, from: &[f32], to: &mut [T], threads: usize) {
+pub fn blocked_to_nchw<A: Element, B: Element>(planes: Planes, from: &[A], to: &mut [B], threads: usize) {
     assert!(to.len() >= planes.span(), "planes of {} elements, not {}", planes.span(), to.len());
     assert!(
         from.len() >= planes.blocked_len(),
@@ -176,13 +176,13 @@ fn each_piece(planes: Planes, threads: usize, f: impl Fn(Piece) + Sync) {
     });
 }
 
-struct ToBlocked<T> {
+struct ToBlocked<A, B> {
     piece: Piece,
-    from: *const T,
-    to: *mut f32,
+    from: *const A,
+    to: *mut B,
 }
 
-impl<T: Element> Kernel for ToBlocked<T> {
+impl<A: Element, B: Element> Kernel for ToBlocked<A, B> {
     type Output = ();
 
     #[inline(always)]
@@ -198,11 +198,11 @@ impl<T: Element> Kernel for ToBlocked<T> {
                 let mut rows = [simd.zero(); LANES];
                 for (channel, row) in rows.iter_mut().enumerate().take(piece.channels) {
                     let at = from.add(channel * piece.channel_stride + pixel);
-                    *row = T::load(simd, at, count);
+                    *row = A::load(simd, at, count);
                 }
                 simd.transpose(&mut rows);
                 for (index, &row) in rows.iter().enumerate().take(count) {
-                    simd.store(to.add((pixel + index) * LANES), row);
+                    B::store(simd, to.add((pixel + index) * LANES), LANES, row);
                 }
                 pixel += count;
             }
@@ -210,13 +210,13 @@ impl<T: Element> Kernel for ToBlocked<T> {
     }
 }
 
-struct ToPlanes<T> {
+struct ToPlanes<A, B> {
     piece: Piece,
-    from: *const f32,
-    to: *mut T,
+    from: *const A,
+    to: *mut B,
 }
 
-impl<T: Element> Kernel for ToPlanes<T> {
+impl<A: Element, B: Element> Kernel for ToPlanes<A, B> {
     type Output = ();
 
     #[inline(always)]
@@ -231,12 +231,12 @@ impl<T: Element> Kernel for ToPlanes<T> {
                 let count = (piece.pixels - pixel).min(LANES);
                 let mut rows = [simd.zero(); LANES];
                 for (index, row) in rows.iter_mut().enumerate().take(count) {
-                    *row = simd.load(from.add((pixel + index) * LANES));
+                    *row = A::load(simd, from.add((pixel + index) * LANES), LANES);
                 }
                 simd.transpose(&mut rows);
                 for (channel, &row) in rows.iter().enumerate().take(piece.channels) {
                     let at = to.add(channel * piece.channel_stride + pixel);
-                    T::store(simd, at, count, row);
+                    B::store(simd, at, count, row);
                 }
                 pixel += count;
             }

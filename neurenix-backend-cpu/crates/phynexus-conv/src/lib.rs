@@ -18,6 +18,9 @@
 //! (see [`layout`]). A result depends neither on the number of threads nor on the batch that its sample is in, and has
 //! the same bits on every instruction set with a fused multiply-add.
 
+mod arithmetic;
+#[cfg(target_arch = "x86_64")]
+mod bfloat16;
 mod canonical;
 mod depthwise;
 mod direct;
@@ -40,6 +43,8 @@ mod split;
 mod tasks;
 mod winograd;
 
+#[cfg(target_arch = "x86_64")]
+pub use bfloat16::{Bf16ConvPlan, Bf16Input, Bf16PackedWeights};
 pub use element::Element;
 pub use epilogue::Epilogue;
 pub use error::ConvError;

@@ -10,6 +10,7 @@ use crate::error::{ConvError, check_len};
 use crate::first::First;
 use crate::groups;
 use crate::memory::Aligned;
+use crate::micro::Float;
 use crate::shape::ConvShape;
 use crate::winograd::Winograd;
 
@@ -85,7 +86,7 @@ impl ConvPlan {
         let algorithm = match layout {
             InputLayout::Nchw => Algorithm::First,
             InputLayout::Blocked if Depthwise::fits(shape) => Algorithm::Depthwise,
-            InputLayout::Blocked if Winograd::pays(shape) => Algorithm::Winograd,
+            InputLayout::Blocked if Winograd::pays(shape, 1.0) => Algorithm::Winograd,
             InputLayout::Blocked => Algorithm::Direct,
         };
         Self::with_algorithm(shape, isa, algorithm)
@@ -156,20 +157,13 @@ impl ConvPlan {
         // Many weights take longer to pack than a thread to wake.
         let threads = if weights.len() < 50_000 { 1 } else { phynexus_runtime::threads() };
         let packed = match &self.method {
-            Method::Direct(direct) => direct.pack(canonical, Some, threads)?,
+            Method::Direct(direct) => direct.pack(canonical, Some, (|weight| weight, 1), threads)?,
             Method::First(first) => first.pack(canonical)?,
             Method::Winograd(winograd) => winograd.pack(canonical, Direction::Forward, threads)?,
             Method::Depthwise(depthwise) => depthwise.pack(weights, Direction::Forward)?,
         };
-        let bias = bias.map(|bias| self.pack_bias(bias)).transpose()?;
+        let bias = bias.map(|bias| pack_bias(&self.shape, bias)).transpose()?;
         Ok(PackedWeights { weights: packed, bias, algorithm: self.algorithm() })
-    }
-
-    fn pack_bias(&self, bias: &[f32]) -> Result<Aligned<f32>, ConvError> {
-        check_len("bias", self.shape.out_channels, bias.len())?;
-        let mut packed = Aligned::zeroed(bias.len().next_multiple_of(LANES))?;
-        packed[..bias.len()].copy_from_slice(bias);
-        Ok(packed)
     }
 
     /// Convolves `batch` samples on at most `threads` threads of the pool.
@@ -209,7 +203,7 @@ impl ConvPlan {
         // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
         unsafe {
             match &self.method {
-                Method::Direct(direct) => direct.run(batch, x, packed, y, raw, threads)?,
+                Method::Direct(direct) => direct.run::<Float<f32>>(batch, x, 0.0, packed, y, raw, threads)?,
                 Method::First(first) => first.run(batch, x, packed, y, raw, threads)?,
                 Method::Winograd(winograd) => winograd.run(batch, x, packed, y, raw, threads)?,
                 Method::Depthwise(depthwise) => depthwise.run(batch, x, packed, y, raw, threads)?,
@@ -217,4 +211,12 @@ impl ConvPlan {
         }
         Ok(())
     }
+}
+
+/// A bias for whole blocks of channels.
+pub(crate) fn pack_bias(shape: &ConvShape, bias: &[f32]) -> Result<Aligned<f32>, ConvError> {
+    check_len("bias", shape.out_channels, bias.len())?;
+    let mut packed = Aligned::zeroed(bias.len().next_multiple_of(LANES))?;
+    packed[..bias.len()].copy_from_slice(bias);
+    Ok(packed)
 }

@@ -64,8 +64,9 @@ impl Winograd {
         shape.kernel == [3, 3] && shape.stride == [1, 1] && shape.dilation == [1, 1] && shape.groups == 1
     }
 
-    /// Whether it is faster than the direct algorithm, by the work that one sample takes.
-    pub fn pays(shape: &ConvShape) -> bool {
+    /// Whether it is faster than a direct algorithm that multiplies `speed` times as fast as f32, by the work that one
+    /// sample takes.
+    pub fn pays(shape: &ConvShape, speed: f64) -> bool {
         if !Self::fits(shape) || shape.in_channels < 24 || shape.out_channels < 24 {
             return false;
         }
@@ -76,7 +77,7 @@ impl Winograd {
         let tiles_transforms = tiles as f64 * (inner * 130.0 + outer * 100.0) / 16.0;
         let weights =
             if 9.0 * inner * outer < TRANSFORM_EACH_CALL as f64 { 0.0 } else { inner * outer / 16.0 * 60.0 };
-        let direct = 9.0 * inner * outer / 16.0 * shape.out_pixels() as f64;
+        let direct = 9.0 * inner * outer / 16.0 * shape.out_pixels() as f64 / speed;
         products + tiles_transforms + weights < 0.9 * direct
     }
 

@@ -6,9 +6,9 @@ use phynexus_simd::{Kernel, LANES, Simd, dispatch_on};
 
 use super::Direct;
 use super::window::Window;
-use crate::epilogue::RawEpilogue;
+use crate::arithmetic::Arithmetic;
 use crate::memory::{OutOfMemory, Shared};
-use crate::micro::{Finish, MicroArgs, blocked_micro, max_rows};
+use crate::micro::{MicroArgs, max_rows};
 use crate::split::{chunks, panels, part};
 use crate::tasks::for_each_with_scratch;
 
@@ -22,44 +22,48 @@ const NEAR_PANEL: usize = 320 << 10;
 const COPIES: usize = 3 << 20;
 
 /// One convolution under way.
-struct Job<'a> {
+struct Job<'a, P: Arithmetic> {
     direct: &'a Direct,
     window: Window,
     batch: usize,
-    x: *const f32,
-    weights: &'a [f32],
-    y: Shared<f32>,
-    epilogue: RawEpilogue,
+    x: *const P::Pixel,
+    /// What stands for pixels outside.
+    padding: P::Pixel,
+    weights: &'a [P::Weight],
+    y: Shared<P::Out>,
+    epilogue: P::Epilogue,
     threads: usize,
 }
 
 // SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
-unsafe impl Sync for Job<'_> {}
+unsafe impl<P: Arithmetic> Sync for Job<'_, P> {}
 
 /// Where a task reads from.
 #[derive(Clone, Copy)]
-struct Source {
+struct Source<E> {
     /// The pixel under the first row of results, in the first block of channels.
-    start: *const f32,
-    /// Floats to the next group's channels.
+    start: *const E,
+    /// Elements to the next group's channels.
     group_len: usize,
     /// The sample.
     sample: usize,
 }
 
 impl Direct {
-    /// Convolves `batch` samples.
+    /// Convolves `batch` samples; `padding` stands for pixels outside.
     ///
     /// # Safety
     /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
     /// nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run(
+    #[allow(clippy::too_many_arguments)]
+    pub unsafe fn run<P: Arithmetic>(
         &self,
         batch: usize,
-        x: *const f32,
-        weights: &[f32],
-        y: *mut f32,
-        epilogue: RawEpilogue,
+        x: *const P::Pixel,
+        padding: P::Pixel,
+        weights: &[P::Weight],
+        y: *mut P::Out,
+        epilogue: P::Epilogue,
         threads: usize,
     ) -> Result<(), OutOfMemory> {
         assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
@@ -67,12 +71,22 @@ impl Direct {
             return Ok(());
         }
         let window = Window::of(self);
-        let job = Job { direct: self, window, batch, x, weights, y: Shared::new(y), epilogue, threads };
+        let job = Job::<P> {
+            direct: self,
+            window,
+            batch,
+            x,
+            padding,
+            weights,
+            y: Shared::new(y),
+            epilogue,
+            threads,
+        };
         dispatch_on(self.isa, job)
     }
 }
 
-impl Kernel for Job<'_> {
+impl<P: Arithmetic> Kernel for Job<'_, P> {
     type Output = Result<(), OutOfMemory>;
 
     #[inline(always)]
@@ -85,8 +99,8 @@ impl Kernel for Job<'_> {
     }
 }
 
-impl Job<'_> {
-    /// Floats of a block of channels of the input.
+impl<P: Arithmetic> Job<'_, P> {
+    /// Elements of a block of channels of the input.
     fn plane(&self) -> usize {
         self.direct.in_size[0] * self.direct.in_size[1] * LANES
     }
@@ -101,9 +115,9 @@ impl Job<'_> {
     fn by_strips<S: Simd>(&self) -> Result<(), OutOfMemory> {
         let (direct, window) = (self.direct, &self.window);
         let rows = direct.grid[0];
-        let fits = (1..=rows)
-            .rev()
-            .find(|&rows| window.plane_len(direct, rows) * self.all_in_blocks() * size_of::<f32>() <= STRIP);
+        let fits = (1..=rows).rev().find(|&rows| {
+            window.plane_len(direct, rows) * self.all_in_blocks() * size_of::<P::Pixel>() <= STRIP
+        });
         let wanted = (8 * self.threads).div_ceil(self.batch).min(rows);
         let strip = fits.unwrap_or(1).min(rows.div_ceil(wanted)).max(1);
         let strips = rows.div_ceil(strip);
@@ -117,7 +131,7 @@ impl Job<'_> {
         let runs = window.runs(direct, plane_len);
         let scratch = if window.is_copy { plane_len * self.all_in_blocks() } else { 0 };
         let threads = if self.is_small() { 1 } else { self.threads };
-        for_each_with_scratch::<f32>(threads, self.batch * strips * parts, scratch, |task, scratch| {
+        for_each_with_scratch::<P::Pixel>(threads, self.batch * strips * parts, scratch, |task, scratch| {
             let (part_index, index, sample) = (task % parts, task / parts % strips, task / parts / strips);
             let results = index * strip..((index + 1) * strip).min(rows);
             // SAFETY: the sample lies within the input; the scratch holds a strip of all its blocks.
@@ -126,7 +140,13 @@ impl Job<'_> {
                 if window.is_copy {
                     for block in 0..self.all_in_blocks() {
                         let to = scratch.add(block * plane_len);
-                        window.copy(direct, x.add(block * self.plane()), results.start, results.len(), to);
+                        window.copy(
+                            direct,
+                            x.add(block * self.plane()),
+                            (results.start, results.len()),
+                            to,
+                            self.padding,
+                        );
                     }
                     scratch.cast_const()
                 } else {
@@ -148,29 +168,29 @@ impl Job<'_> {
         let plane_len = window.plane_len(direct, rows);
         let runs = window.runs(direct, plane_len);
         let sample_len = self.all_in_blocks() * plane_len;
-        let at_once = (COPIES / (sample_len * size_of::<f32>())).max(1);
+        let at_once = (COPIES / (sample_len * size_of::<P::Pixel>())).max(1);
         let groups = self.batch.div_ceil(at_once).next_multiple_of(self.threads).min(self.batch);
         // Samples that cannot be shared out evenly are copied by several tasks.
         let is_even = groups.is_multiple_of(self.threads)
             && (self.batch.is_multiple_of(groups) || self.batch >= 4 * groups);
         let parts = if is_even { 1 } else { self.threads.min(self.panel_count()) };
         let most = self.batch.div_ceil(groups);
-        for_each_with_scratch::<f32>(self.threads, groups * parts, most * sample_len, |task, copies| {
+        for_each_with_scratch::<P::Pixel>(self.threads, groups * parts, most * sample_len, |task, copies| {
             let samples = part(self.batch, groups, task / parts);
             let blocks = samples.start * self.all_in_blocks()..samples.end * self.all_in_blocks();
             for (index, block) in blocks.enumerate() {
                 // SAFETY: the block lies within the samples, and its copy within the scratch.
                 unsafe {
                     let plane = self.x.add(block * self.plane());
-                    window.copy(direct, plane, 0, rows, copies.add(index * plane_len));
+                    window.copy(direct, plane, (0, rows), copies.add(index * plane_len), self.padding);
                 }
             }
-            let source = |sample: usize| Source {
+            let source = |sample: usize| Source::<P::Pixel> {
                 start: copies.wrapping_add((sample - samples.start) * sample_len),
                 group_len: direct.in_blocks * plane_len,
                 sample,
             };
-            let sources: Vec<Source> = samples.clone().map(source).collect();
+            let sources: Vec<Source<P::Pixel>> = samples.clone().map(source).collect();
             for panel in part(self.panel_count(), parts, task % parts) {
                 // SAFETY: the sources hold what all results need.
                 unsafe { self.product::<S>(panel, &sources, &runs, 0..rows) };
@@ -194,7 +214,7 @@ impl Job<'_> {
     unsafe fn product<S: Simd>(
         &self,
         panel: usize,
-        sources: &[Source],
+        sources: &[Source<P::Pixel>],
         runs: &[isize],
         results: Range<usize>,
     ) {
@@ -208,14 +228,10 @@ impl Job<'_> {
         let [height, width] = direct.placement.size;
         let all_out_blocks = direct.out_blocks * direct.groups;
         let is_last = out_block + cols == all_out_blocks;
-        let near = (NEAR_PANEL / (LANES * k_len * size_of::<f32>())).max(1);
+        let near = (NEAR_PANEL / (LANES * k_len * size_of::<P::Weight>())).max(1);
+        let near = if P::RESUMES { near } else { runs.len() };
+        let last_lanes = if is_last { direct.last_lanes } else { LANES };
         for pass in chunks(runs.len(), near) {
-            let finish = if pass.end < runs.len() {
-                Finish::NONE
-            } else {
-                let last_lanes = if is_last { direct.last_lanes } else { LANES };
-                self.epilogue.finish(out_block, last_lanes)
-            };
             for source in sources {
                 for row in results.clone() {
                     let y_row = row * direct.placement.step[0] + direct.placement.origin[0];
@@ -227,7 +243,7 @@ impl Job<'_> {
                         // SAFETY: the results lie within the output, what they need within the source, and the runs'
                         // weights within the panel.
                         unsafe {
-                            let args = MicroArgs {
+                            let args = MicroArgs::<P> {
                                 a: source.start.add(group * source.group_len + pixel),
                                 runs: runs.as_ptr().add(pass.start),
                                 run_count: pass.len(),
@@ -238,9 +254,13 @@ impl Job<'_> {
                                 c_row: direct.placement.step[1] * LANES,
                                 c_vector: height * width * LANES,
                                 resume: pass.start > 0,
-                                finish: finish.at(y),
+                                finish: if pass.end == runs.len() {
+                                    P::finish(&self.epilogue, out_block, last_lanes, y)
+                                } else {
+                                    P::unfinished()
+                                },
                             };
-                            blocked_micro::<S>(columns.len(), cols, self.window.twice)(&args);
+                            P::micro::<S>(columns.len(), cols, self.window.twice)(&args);
                         }
                     }
                 }

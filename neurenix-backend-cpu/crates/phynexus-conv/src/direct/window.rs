@@ -3,6 +3,7 @@
 use phynexus_simd::LANES;
 
 use super::Direct;
+use crate::memory::Plain;
 
 /// How rows of pixels lie: in the activation itself, or in a copy.
 #[derive(Clone, Copy, Debug)]
@@ -54,12 +55,12 @@ impl Window {
         (rows - 1) * direct.stride[0] + self.span
     }
 
-    /// Floats of a block of channels in a copy for so many rows of results.
+    /// Elements of a block of channels in a copy for so many rows of results.
     pub fn plane_len(&self, direct: &Direct, rows: usize) -> usize {
         self.rows(direct, rows) * self.row_pixels * LANES
     }
 
-    /// Floats from the window's start to the first pixel under result (`row`, `column`).
+    /// Elements from the window's start to the first pixel under result (`row`, `column`).
     pub fn pixel(&self, direct: &Direct, row: usize, column: usize) -> usize {
         let column = if self.phases > 1 { column } else { column * direct.stride[1] };
         (row * direct.stride[0] * self.row_pixels + column) * LANES
@@ -79,21 +80,27 @@ impl Window {
         runs
     }
 
-    /// Copies what the results from row `first` on need, of one block of channels, with zeros around.
+    /// Copies what the results from row `first` on need, of one block of channels, with `padding` around.
     ///
     /// # Safety
-    /// `plane` is a plane of the input, `to` has [`plane_len`](Self::plane_len) floats for `rows` rows of results.
-    pub unsafe fn copy(&self, direct: &Direct, plane: *const f32, first: usize, rows: usize, to: *mut f32) {
+    /// `plane` is a plane of the input, `to` has [`plane_len`](Self::plane_len) elements for `rows` rows of results.
+    pub unsafe fn copy<E: Plain>(
+        &self,
+        direct: &Direct,
+        plane: *const E,
+        (first, rows): (usize, usize),
+        to: *mut E,
+        padding: E,
+    ) {
         let [height, width] = direct.in_size;
         let top = (first * direct.stride[0]) as isize + self.low[0];
+        let line_len = self.row_pixels * LANES;
         for row in 0..self.rows(direct, rows) {
             // SAFETY: the row lies within the copy.
-            let line = unsafe {
-                std::slice::from_raw_parts_mut(to.add(row * self.row_pixels * LANES), self.row_pixels * LANES)
-            };
+            let line = unsafe { std::slice::from_raw_parts_mut(to.add(row * line_len), line_len) };
             let in_row = top + row as isize;
             if in_row < 0 || in_row >= height as isize {
-                line.fill(0.0);
+                line.fill(padding);
                 continue;
             }
             // SAFETY: the row lies within the plane.
@@ -101,9 +108,9 @@ impl Window {
                 std::slice::from_raw_parts(plane.add(in_row as usize * width * LANES), width * LANES)
             };
             if self.phases == 1 {
-                self.copy_row(from, line);
+                self.copy_row(from, line, padding);
             } else {
-                self.copy_phases(from, line);
+                self.copy_phases(from, line, padding);
             }
         }
     }
@@ -116,18 +123,18 @@ impl Window {
         start..end
     }
 
-    fn copy_row(&self, from: &[f32], line: &mut [f32]) {
+    fn copy_row<E: Plain>(&self, from: &[E], line: &mut [E], padding: E) {
         let held = self.held(from.len() / LANES);
-        line[..held.start * LANES].fill(0.0);
-        line[held.end * LANES..].fill(0.0);
+        line[..held.start * LANES].fill(padding);
+        line[held.end * LANES..].fill(padding);
         if !held.is_empty() {
             let first = (held.start as isize + self.low[1]) as usize * LANES;
             line[held.start * LANES..held.end * LANES].copy_from_slice(&from[first..][..held.len() * LANES]);
         }
     }
 
-    fn copy_phases(&self, from: &[f32], line: &mut [f32]) {
-        line.fill(0.0);
+    fn copy_phases<E: Plain>(&self, from: &[E], line: &mut [E], padding: E) {
+        line.fill(padding);
         let places = self.row_pixels / self.phases;
         for column in self.held(from.len() / LANES) {
             let at = (column % self.phases * places + column / self.phases) * LANES;

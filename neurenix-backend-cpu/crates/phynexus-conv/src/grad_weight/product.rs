@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use phynexus_simd::{Kernel, LANES, Simd};
 
-use crate::micro::{conjure, each_row, max_rows};
+use crate::micro::{conjure, each_row, max_rows, table};
 
 /// What one call computes: `sums[row][vector] += sum over pixels of a[pixel][row] * b[pixel][vector]`. The sum over
 /// the pixels is one chain of fused multiply-adds; then it is added.
@@ -101,22 +101,7 @@ impl<S: Simd, const COLS: usize> Table<S, COLS> {
         if ROWS <= max_rows(S::ISA, COLS) { Some(block::<S, ROWS, COLS>) } else { None }
     }
 
-    const ALL: [Option<PixelMicro>; 14] = [
-        Self::entry::<1>(),
-        Self::entry::<2>(),
-        Self::entry::<3>(),
-        Self::entry::<4>(),
-        Self::entry::<5>(),
-        Self::entry::<6>(),
-        Self::entry::<7>(),
-        Self::entry::<8>(),
-        Self::entry::<9>(),
-        Self::entry::<10>(),
-        Self::entry::<11>(),
-        Self::entry::<12>(),
-        Self::entry::<13>(),
-        Self::entry::<14>(),
-    ];
+    const ALL: [Option<PixelMicro>; 14] = table!(entry);
 }
 
 /// The kernel for so many input channels and vectors of output channels, 1 or 2.

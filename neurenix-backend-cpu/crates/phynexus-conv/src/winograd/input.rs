@@ -3,18 +3,19 @@
 use phynexus_simd::{Kernel, LANES, Simd};
 
 use super::{POSITIONS, TILE, Winograd, points};
+use crate::element::Element;
 
 /// Pixels of a tile on an axis.
 const SPAN: usize = TILE + 2;
 
 /// Stands for rows outside the input.
-static ZERO_LINE: [f32; SPAN * LANES] = [0.0; SPAN * LANES];
+static ZERO_LINE: [u32; SPAN * LANES] = [0; SPAN * LANES];
 
 /// Transforms some tiles of one block of channels.
-pub struct TransformTiles<'a> {
+pub struct TransformTiles<'a, T> {
     pub winograd: &'a Winograd,
     /// The blocked input, all samples.
-    pub x: *const f32,
+    pub x: *const T,
     pub block: usize,
     /// The tiles: so many from the first.
     pub first: usize,
@@ -25,7 +26,7 @@ pub struct TransformTiles<'a> {
     pub position_stride: usize,
 }
 
-impl Kernel for TransformTiles<'_> {
+impl<T: Element> Kernel for TransformTiles<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -59,7 +60,7 @@ impl Kernel for TransformTiles<'_> {
                     let line = |row: usize| {
                         let row = top + row as isize;
                         if row < 0 || row >= height as isize {
-                            return ZERO_LINE.as_ptr();
+                            return ZERO_LINE.as_ptr().cast();
                         }
                         plane.wrapping_offset((row * width as isize + left) * LANES as isize)
                     };
@@ -76,19 +77,19 @@ impl Kernel for TransformTiles<'_> {
 /// # Safety
 /// `line(row)` is the row's first pixel, valid where `is_held(column)`; `to` is valid for all positions.
 #[inline(always)]
-unsafe fn transform<S: Simd>(
+unsafe fn transform<S: Simd, T: Element>(
     simd: S,
-    line: impl Fn(usize) -> *const f32,
+    line: impl Fn(usize) -> *const T,
     is_held: impl Fn(usize) -> bool,
     to: *mut f32,
     position_stride: usize,
 ) {
-    let lines: [*const f32; SPAN] = std::array::from_fn(line);
+    let lines: [*const T; SPAN] = std::array::from_fn(line);
     let mut columns = [[simd.zero(); SPAN]; SPAN];
     for (column, points) in columns.iter_mut().enumerate() {
         if is_held(column) {
             // SAFETY: as the caller vouches.
-            let pixels = lines.map(|line| unsafe { simd.load(line.add(column * LANES)) });
+            let pixels = lines.map(|line| unsafe { T::load(simd, line.add(column * LANES), LANES) });
             *points = points::pixels(simd, pixels);
         }
     }

@@ -3,10 +3,11 @@
 use phynexus_simd::{Kernel, LANES, Simd};
 
 use super::{TILE, Winograd, points};
-use crate::micro::{Finish, finish, keep_first};
+use crate::element::Element;
+use crate::epilogue::Finish;
 
 /// Transforms the sums of some tiles of one block of channels back.
-pub struct FinishTiles<'a> {
+pub struct FinishTiles<'a, T> {
     pub winograd: &'a Winograd,
     /// The first tile's first position; tiles follow each other.
     pub sums: *const f32,
@@ -17,12 +18,12 @@ pub struct FinishTiles<'a> {
     pub first: usize,
     pub count: usize,
     /// The blocked output, all samples.
-    pub y: *mut f32,
+    pub y: *mut T,
     /// The bias of this block; the residual of the whole output.
-    pub finish: Finish,
+    pub finish: Finish<T>,
 }
 
-impl Kernel for FinishTiles<'_> {
+impl<T: Element> Kernel for FinishTiles<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -31,7 +32,7 @@ impl Kernel for FinishTiles<'_> {
         let [height, width] = winograd.out_size;
         // SAFETY: the caller vouches for sums, bias, residual and output; results outside are not stored.
         unsafe {
-            let bias = if self.finish.bias.is_null() { simd.zero() } else { simd.load(self.finish.bias) };
+            let bias = self.finish.bias(simd, 0);
             for index in 0..self.count {
                 let tile = winograd.tile(self.first + index);
                 let sums = self.sums.add(index * LANES);
@@ -57,16 +58,7 @@ impl Kernel for FinishTiles<'_> {
                             break;
                         }
                         let at = start + (row * width + column) * LANES;
-                        let residual = if self.finish.residual.is_null() {
-                            std::ptr::null()
-                        } else {
-                            self.finish.residual.add(at)
-                        };
-                        let mut sum = finish(simd, sum, bias, residual, &self.finish);
-                        if self.finish.last_lanes < LANES {
-                            sum = keep_first(simd, sum, self.finish.last_lanes);
-                        }
-                        simd.store(self.y.add(at), sum);
+                        self.finish.at(at).store(simd, sum, bias, true, self.y.add(at));
                     }
                 }
             }

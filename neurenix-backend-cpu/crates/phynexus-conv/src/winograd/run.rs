@@ -12,9 +12,11 @@ use super::input::TransformTiles;
 use super::output::FinishTiles;
 use super::weights::TransformWeights;
 use super::{POSITIONS, Winograd};
-use crate::epilogue::RawEpilogue;
+use crate::arithmetic::Arithmetic;
+use crate::element::Element;
+use crate::epilogue::{Finish, RawEpilogue};
 use crate::memory::{OutOfMemory, Shared};
-use crate::micro::{Finish, MicroArgs, blocked_micro, max_rows, panel_width};
+use crate::micro::{Float, MicroArgs, max_rows, panel_width};
 use crate::split::{chunks, panels, part};
 use crate::tasks::for_each_with_scratch;
 
@@ -27,18 +29,18 @@ const TASK_WEIGHTS: usize = 300 << 10;
 /// Between positions, so that they do not all fall into the same lines of the cache.
 const GAP: usize = LANES;
 
-struct Job<'a> {
+struct Job<'a, T> {
     winograd: &'a Winograd,
     batch: usize,
-    x: *const f32,
+    x: *const T,
     weights: &'a [f32],
-    y: Shared<f32>,
-    epilogue: RawEpilogue,
+    y: Shared<T>,
+    epilogue: RawEpilogue<T>,
     threads: usize,
 }
 
 // SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
-unsafe impl Sync for Job<'_> {}
+unsafe impl<T: Element> Sync for Job<'_, T> {}
 
 impl Winograd {
     /// Convolves `batch` samples.
@@ -46,13 +48,13 @@ impl Winograd {
     /// # Safety
     /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
     /// nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run(
+    pub unsafe fn run<T: Element>(
         &self,
         batch: usize,
-        x: *const f32,
+        x: *const T,
         weights: &[f32],
-        y: *mut f32,
-        epilogue: RawEpilogue,
+        y: *mut T,
+        epilogue: RawEpilogue<T>,
         threads: usize,
     ) -> Result<(), OutOfMemory> {
         assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
@@ -61,7 +63,7 @@ impl Winograd {
     }
 }
 
-impl Kernel for Job<'_> {
+impl<T: Element> Kernel for Job<'_, T> {
     type Output = Result<(), OutOfMemory>;
 
     #[inline(always)]
@@ -88,20 +90,20 @@ impl Block {
     }
 }
 
-impl Job<'_> {
+/// Floats that a chunk of transformed tiles takes, for so many blocks of channels.
+fn chunk_len(largest: usize, blocks: usize) -> usize {
+    POSITIONS * position_len(largest, blocks)
+}
+
+/// Floats between positions in a chunk of so many tiles.
+fn position_len(tiles: usize, blocks: usize) -> usize {
+    blocks * tiles * LANES + GAP
+}
+
+impl<T: Element> Job<'_, T> {
     fn all_tiles(&self) -> usize {
         let [rows, columns] = self.winograd.tiles();
         self.batch * rows * columns
-    }
-
-    /// Floats that a chunk of transformed tiles takes, for so many blocks of channels.
-    fn chunk_len(largest: usize, blocks: usize) -> usize {
-        POSITIONS * Self::position_len(largest, blocks)
-    }
-
-    /// Floats between positions in a chunk of so many tiles.
-    fn position_len(tiles: usize, blocks: usize) -> usize {
-        blocks * tiles * LANES + GAP
     }
 
     fn with_stored<S: Simd>(&self, simd: S) -> Result<(), OutOfMemory> {
@@ -109,13 +111,13 @@ impl Job<'_> {
         let (inner, cols) = (winograd.in_blocks(), winograd.cols);
         let largest = max_rows(S::ISA, cols);
         let all = self.all_tiles();
-        let chunk_bytes = Self::chunk_len(largest, inner) * size_of::<f32>();
+        let chunk_bytes = chunk_len(largest, inner) * size_of::<f32>();
         let at_once = (TASK_TILES / chunk_bytes).max(1) * largest;
         // Enough tasks for all threads, of whole chunks.
         let tasks = all.div_ceil(at_once).max(self.threads.min(all.div_ceil(largest)));
         let tasks = tasks.next_multiple_of(self.threads).min(all.div_ceil(largest));
         let most = all.div_ceil(tasks).div_ceil(largest);
-        let (v_len, m_len) = (most * Self::chunk_len(largest, inner), most * Self::chunk_len(largest, cols));
+        let (v_len, m_len) = (most * chunk_len(largest, inner), most * chunk_len(largest, cols));
         for_each_with_scratch::<f32>(self.threads, tasks, v_len + m_len, |task, scratch| {
             let block = Block { tiles: part(all, tasks, task), largest };
             // SAFETY: the scratch holds transformed tiles and sums of a block.
@@ -148,11 +150,11 @@ impl Job<'_> {
         let panels = panels(winograd.out_blocks(), cols);
         let parts = if by_channels { self.threads.min(panels.len()) } else { 1 };
 
-        let v_len = most.div_ceil(largest) * Self::chunk_len(largest, inner);
+        let v_len = most.div_ceil(largest) * chunk_len(largest, inner);
         let run_bytes = LANES * POSITIONS * cols * LANES * size_of::<f32>();
         let runs = (TASK_WEIGHTS / run_bytes).clamp(1, inner);
         let w_len = POSITIONS * (runs * LANES * cols * LANES + GAP);
-        let m_len = most.div_ceil(largest) * Self::chunk_len(largest, cols);
+        let m_len = most.div_ceil(largest) * chunk_len(largest, cols);
         for_each_with_scratch::<f32>(self.threads, blocks * parts, v_len + w_len + m_len, |task, tiles| {
             let block = Block { tiles: part(all, blocks, task / parts), largest };
             // SAFETY: the scratch holds transformed tiles, the weights of some channels, and the sums of all tiles.
@@ -181,7 +183,7 @@ impl Job<'_> {
             for channel_block in 0..inner {
                 // SAFETY: as the caller vouches.
                 unsafe {
-                    let to = to.add(index * Self::chunk_len(block.largest, inner));
+                    let to = to.add(index * chunk_len(block.largest, inner));
                     self.transform_tiles(simd, &chunk, channel_block, to);
                 }
             }
@@ -197,7 +199,7 @@ impl Job<'_> {
         channel_block: usize,
         to: *mut f32,
     ) {
-        let position_stride = Self::position_len(chunk.len(), self.winograd.in_blocks());
+        let position_stride = position_len(chunk.len(), self.winograd.in_blocks());
         simd.vectorize(TransformTiles {
             winograd: self.winograd,
             x: self.x,
@@ -241,13 +243,12 @@ impl Job<'_> {
         for (index, chunk) in block.chunks() {
             for (vector, out_block) in panel.clone().enumerate() {
                 let is_last = out_block + 1 == winograd.out_blocks();
-                let start =
-                    index * Self::chunk_len(block.largest, panel.len()) + vector * chunk.len() * LANES;
+                let start = index * chunk_len(block.largest, panel.len()) + vector * chunk.len() * LANES;
                 simd.vectorize(FinishTiles {
                     winograd,
                     // SAFETY: as the caller vouches.
                     sums: unsafe { sums.add(start) },
-                    position_stride: Self::position_len(chunk.len(), panel.len()),
+                    position_stride: position_len(chunk.len(), panel.len()),
                     block: out_block,
                     first: chunk.start,
                     count: chunk.len(),
@@ -288,13 +289,13 @@ impl Product<'_> {
                 let rows = chunk.len();
                 runs.clear();
                 runs.extend(self.blocks.clone().map(|block| (block * rows * LANES) as isize));
-                let a = index * Job::chunk_len(self.block.largest, self.all_blocks)
-                    + position * Job::position_len(rows, self.all_blocks);
-                let c = index * Job::chunk_len(self.block.largest, self.cols)
-                    + position * Job::position_len(rows, self.cols);
+                let a = index * chunk_len(self.block.largest, self.all_blocks)
+                    + position * position_len(rows, self.all_blocks);
+                let c = index * chunk_len(self.block.largest, self.cols)
+                    + position * position_len(rows, self.cols);
                 // SAFETY: as the caller vouches.
                 unsafe {
-                    blocked_micro::<S>(rows, self.cols, false)(&MicroArgs {
+                    Float::<f32>::micro::<S>(rows, self.cols, false)(&MicroArgs::<Float<f32>> {
                         a: tiles.add(a),
                         runs: runs.as_ptr(),
                         run_count: runs.len(),

@@ -1,0 +1,35 @@
+//! What a direct convolution multiplies and stores.
+
+use phynexus_simd::Simd;
+
+use crate::memory::Plain;
+use crate::micro::Micro;
+
+/// Element types of pixels, weights and results, and the innermost product of them.
+pub trait Arithmetic: Copy + Send + Sync + 'static {
+    /// An element of the input.
+    type Pixel: Plain;
+    /// An element of the packed weights.
+    type Weight: Plain;
+    /// An element of the output.
+    type Out: Plain;
+    /// What happens to the sums of a whole output before they are stored.
+    type Epilogue: Copy + Send + Sync;
+    /// The same for one call of the innermost product.
+    type Finish: Copy;
+
+    /// Neighbouring channels that one instruction multiplies and adds.
+    const DEPTH: usize;
+    /// Whether unfinished sums can wait in the output.
+    const RESUMES: bool;
+
+    /// For the vectors of output from block `block` on, whose last has so many lanes that are channels, and the
+    /// output from element `at` on.
+    fn finish(epilogue: &Self::Epilogue, block: usize, last_lanes: usize, at: usize) -> Self::Finish;
+
+    /// Nothing happens; only where sums can wait in the output.
+    fn unfinished() -> Self::Finish;
+
+    /// The kernel for so many rows and vectors, runs of 16 channels, and rows 16 (`twice`: 32) elements apart.
+    fn micro<S: Simd>(rows: usize, cols: usize, twice: bool) -> Micro<Self>;
+}

@@ -1,0 +1,189 @@
+//! Convolution of bfloat16 activations.
+//!
+//! Strided and pointwise convolutions multiply bfloat16 (AVX-512 BF16: pairs of channels, added in f32; denormals
+//! count as zero). Winograd convolutions and the others multiply in f32, and round only what they store: F(4x4) takes
+//! a quarter of the multiplications, which is more than bfloat16 gains. Every result is rounded once.
+
+use half::bf16;
+use phynexus_simd::Isa;
+
+use crate::arithmetic::Arithmetic;
+use crate::canonical::{Canonical, Direction};
+use crate::depthwise::Depthwise;
+use crate::direct::Direct;
+use crate::epilogue::{Epilogue, RawEpilogue};
+use crate::error::{ConvError, check_len};
+use crate::first::First;
+use crate::groups;
+use crate::memory::Aligned;
+use crate::micro::BFloat16;
+use crate::plan::{Algorithm, pack_bias};
+use crate::shape::ConvShape;
+use crate::winograd::Winograd;
+
+/// How many times as fast as f32 bfloat16 is multiplied.
+const SPEED: f64 = 2.0;
+
+#[derive(Clone, Debug)]
+enum Method {
+    Direct(Direct),
+    First(First),
+    Winograd(Winograd),
+    Depthwise(Depthwise),
+}
+
+/// What a convolution of bfloat16 reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Bf16Input<'a> {
+    /// Dense NCHW of f32: for few channels.
+    Nchw(&'a [f32]),
+    /// Blocks of 16 channels.
+    Blocked(&'a [bf16]),
+}
+
+/// A convolution to blocked bfloat16 with its algorithm chosen, from the shape of a sample alone.
+#[derive(Clone, Debug)]
+pub struct Bf16ConvPlan {
+    shape: ConvShape,
+    method: Method,
+}
+
+enum Weights {
+    Narrow(Aligned<bf16>),
+    Wide(Aligned<f32>),
+}
+
+/// Weights, and perhaps a bias, in the layout of one [`Bf16ConvPlan`].
+pub struct Bf16PackedWeights {
+    weights: Weights,
+    bias: Option<Aligned<f32>>,
+}
+
+impl Bf16ConvPlan {
+    /// Chooses the algorithm.
+    ///
+    /// # Errors
+    /// No convolution has this shape, or the instruction set in use does not multiply bfloat16.
+    pub fn new(shape: &ConvShape) -> Result<Self, ConvError> {
+        shape.check()?;
+        let algorithm = if First::pays(shape) {
+            Algorithm::First
+        } else if Depthwise::fits(shape) {
+            Algorithm::Depthwise
+        } else if Winograd::pays(shape, SPEED) {
+            Algorithm::Winograd
+        } else {
+            Algorithm::Direct
+        };
+        Self::with_algorithm(shape, algorithm)
+    }
+
+    /// With this algorithm.
+    ///
+    /// # Errors
+    /// No convolution has this shape, the algorithm is not for it, or the instruction set in use does not multiply
+    /// bfloat16.
+    pub fn with_algorithm(shape: &ConvShape, algorithm: Algorithm) -> Result<Self, ConvError> {
+        shape.check()?;
+        if !phynexus_simd::has_bf16() {
+            return Err(ConvError::Unsupported("AVX-512 BF16"));
+        }
+        let isa = Isa::Avx512;
+        let method = match algorithm {
+            Algorithm::Direct => Method::Direct(Direct::forward(&groups::join(shape), isa)),
+            Algorithm::First if shape.groups == 1 => Method::First(First::new(shape, isa)),
+            Algorithm::Winograd if Winograd::fits(shape) => Method::Winograd(Winograd::new(shape, isa)),
+            Algorithm::Depthwise if Depthwise::fits(shape) => Method::Depthwise(Depthwise::new(shape, isa)),
+            _ => return Err(shape.unfit().into()),
+        };
+        Ok(Self { shape: shape.clone(), method })
+    }
+
+    /// How it is computed. [`Algorithm::First`] reads NCHW of f32, the others blocked bfloat16.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.method {
+            Method::Direct(_) => Algorithm::Direct,
+            Method::First(_) => Algorithm::First,
+            Method::Winograd(_) => Algorithm::Winograd,
+            Method::Depthwise(_) => Algorithm::Depthwise,
+        }
+    }
+
+    /// Packs canonical weights of f32, and perhaps a bias.
+    ///
+    /// # Errors
+    /// The lengths are not those of the shape, or there is no memory.
+    pub fn pack(&self, weights: &[f32], bias: Option<&[f32]>) -> Result<Bf16PackedWeights, ConvError> {
+        check_len("weights", self.shape.weight_len(), weights.len())?;
+        let canonical = Canonical::new(weights, &self.shape, Direction::Forward);
+        let threads = phynexus_runtime::threads();
+        let packed = match &self.method {
+            Method::Direct(direct) => {
+                Weights::Narrow(direct.pack(canonical, Some, (bf16::from_f32, BFloat16::DEPTH), threads)?)
+            }
+            Method::First(first) => Weights::Wide(first.pack(canonical)?),
+            Method::Winograd(winograd) => {
+                Weights::Wide(winograd.pack(canonical, Direction::Forward, threads)?)
+            }
+            Method::Depthwise(depthwise) => Weights::Wide(depthwise.pack(weights, Direction::Forward)?),
+        };
+        let bias = bias.map(|bias| pack_bias(&self.shape, bias)).transpose()?;
+        Ok(Bf16PackedWeights { weights: packed, bias })
+    }
+
+    /// Convolves `batch` samples on at most `threads` threads of the pool; `y` and the residual are blocked.
+    ///
+    /// # Errors
+    /// The lengths are not those of the shape, or there is no memory for work in progress.
+    ///
+    /// # Panics
+    /// If the input is not in the layout that the [`algorithm`](Self::algorithm) reads, or the weights were packed for
+    /// another convolution.
+    pub fn run(
+        &self,
+        batch: usize,
+        x: Bf16Input<'_>,
+        weights: &Bf16PackedWeights,
+        y: &mut [bf16],
+        epilogue: Epilogue<'_, bf16>,
+        threads: usize,
+    ) -> Result<(), ConvError> {
+        let shape = self.shape.with_batch(batch);
+        match x {
+            Bf16Input::Nchw(x) => check_len("input", shape.in_len(), x.len())?,
+            Bf16Input::Blocked(x) => check_len("input", shape.in_blocked_len(), x.len())?,
+        }
+        check_len("output", shape.out_blocked_len(), y.len())?;
+        if let Some(residual) = epilogue.residual {
+            check_len("residual", shape.out_blocked_len(), residual.len())?;
+        }
+        if batch == 0 {
+            return Ok(());
+        }
+        let raw = RawEpilogue {
+            bias: weights.bias.as_ref().map_or(std::ptr::null(), |bias| bias.as_ptr()),
+            residual: epilogue.residual.map_or(std::ptr::null(), <[bf16]>::as_ptr),
+            relu: epilogue.relu,
+        };
+        let y = y.as_mut_ptr();
+        // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
+        unsafe {
+            match (&self.method, x, &weights.weights) {
+                (Method::Direct(direct), Bf16Input::Blocked(x), Weights::Narrow(weights)) => {
+                    direct.run::<BFloat16>(batch, x.as_ptr(), bf16::ZERO, weights, y, raw, threads)?;
+                }
+                (Method::First(first), Bf16Input::Nchw(x), Weights::Wide(weights)) => {
+                    first.run(batch, x.as_ptr(), weights, y, raw, threads)?;
+                }
+                (Method::Winograd(winograd), Bf16Input::Blocked(x), Weights::Wide(weights)) => {
+                    winograd.run(batch, x.as_ptr(), weights, y, raw, threads)?;
+                }
+                (Method::Depthwise(depthwise), Bf16Input::Blocked(x), Weights::Wide(weights)) => {
+                    depthwise.run(batch, x.as_ptr(), weights, y, raw, threads)?;
+                }
+                _ => panic!("the input and the weights of this convolution"),
+            }
+        }
+        Ok(())
+    }
+}
