@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from neurenix import plugins as plugins
     from neurenix import testing as testing
     from neurenix import transfer as transfer
-    from neurenix.graph import compile as compile  # noqa: A004  (the field's name for it)
+    from neurenix.graph.compile import compile as compile  # noqa: A004  (the field's name for it)
 
 _SUBMODULES = frozenset(
     {"cli", "data", "graph", "io", "models", "nn", "optim", "plugins", "testing", "transfer"}

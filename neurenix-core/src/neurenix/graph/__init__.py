@@ -4,17 +4,18 @@
     print(graph)
     plan = Plan(graph)
 
-`compile` does this for a module as calls come in. Graphs are data: `passes` are functions from
-graph to graph, `frozen_nodes` finds what training leaves as it is, `subgraph` cuts parts out.
+`compile` does this for modules and training steps, as calls come in. Graphs are data: `passes` are
+functions from graph to graph, `frozen_nodes` finds what training leaves as it is, `subgraph` cuts
+parts out.
 """
 
 from neurenix.graph.compile import (
     Compiled,
-    Executable,
     compile,  # noqa: A004  (the name that the field gives it)
-    make_executable,
 )
+from neurenix.graph.compiled_function import CompiledFunction
 from neurenix.graph.constants import Constants
+from neurenix.graph.executable import Executable, make_executable
 from neurenix.graph.frozen import FrozenPart, dependents, frozen_nodes, subgraph
 from neurenix.graph.graph import Graph, GraphError, Node, RandomKey, Storage, Value
 from neurenix.graph.plan import Plan, optimize
@@ -23,6 +24,7 @@ from neurenix.ops.op import TensorMeta
 
 __all__ = [
     "Compiled",
+    "CompiledFunction",
     "Constants",
     "Executable",
     "FrozenPart",

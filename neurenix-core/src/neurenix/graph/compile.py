@@ -6,12 +6,12 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from neurenix.backends.registry import resolve
 from neurenix.errors import TraceError
 from neurenix.graph.compiled_function import CompiledFunction
-from neurenix.graph.plan import Plan, optimize
+from neurenix.graph.executable import Executable, Fallback, make_executable
 from neurenix.graph.structure import flatten
 from neurenix.graph.trace import home_of, trace_call
 from neurenix.graph.watch import Module, ModuleState
@@ -22,18 +22,8 @@ from neurenix.tensor import Tensor
 if TYPE_CHECKING:
     from neurenix.graph.graph import Graph
 
-Fallback: TypeAlias = Literal["warn", "silent", "error"]
-
 # Plans keep memory; inputs of ever other shapes would pile them up.
 _MAX_PLANS = 16
-
-
-class Executable(Protocol):
-    """A graph, ready to run: a `Plan`, or what a backend's ``compile(graph)`` gives."""
-
-    def run(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Run the graph on its inputs in a row, and return the results in a row."""
-        ...
 
 
 class Compiled:
@@ -233,15 +223,6 @@ def compile(  # noqa: A001  (the name that the field gives it)
         except TraceError as error:
             compiled._tell(str(error))
     return compiled
-
-
-def make_executable(graph: Graph) -> Executable:
-    """Return what runs a graph: the backend's own, if it compiles graphs and takes this one."""
-    compile_graph: Callable[[Graph], Executable | None] | None = getattr(
-        graph.device.backend, "compile", None
-    )
-    executable = None if compile_graph is None else compile_graph(optimize(graph))
-    return Plan(graph) if executable is None else executable
 
 
 def _described(tensor: Tensor) -> tuple[Any, ...]:

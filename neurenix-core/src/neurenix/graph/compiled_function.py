@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurenix.errors import TraceError
 from neurenix.graph.call_signature import describe_call
+from neurenix.graph.executable import Executable, Fallback, make_executable
 from neurenix.graph.foreign_random import same_random_numbers
 from neurenix.graph.sameness import same_graph
 from neurenix.graph.step_trace import TracedCall, trace_step
@@ -19,13 +20,12 @@ from neurenix.ops.mode import mode
 from neurenix.tensor import Tensor
 
 if TYPE_CHECKING:
-    from neurenix.graph.compile import Executable, Fallback
     from neurenix.graph.graph import Graph
 
 # Plans keep memory; arguments of ever other shapes would pile them up.
 _MAX_PLANS = 16
 # So often may what a function reads be another than at the call before, in a row.
-_MAX_CHANGES = 8
+_MAX_CHANGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +290,6 @@ class CompiledFunction:
 
     def _executable(self, graph: Graph) -> Executable:
         """Return what runs a graph; a graph that computes the same as the last one shares it."""
-        from neurenix.graph.compile import make_executable
-
         recent = self._recent
         if recent is not None and same_graph(recent[0], graph):
             return recent[1]
