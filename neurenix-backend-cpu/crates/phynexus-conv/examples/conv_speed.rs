@@ -11,6 +11,7 @@
 use std::time::Instant;
 
 use half::bf16;
+use phynexus_conv::int8::{Int8ConvPlan, Int8Epilogue, Int8Input, Quantization};
 use phynexus_conv::{
     Algorithm, Bf16ConvPlan, Bf16Input, ConvError, ConvPlan, ConvShape, Epilogue, GradInputPlan,
     GradWeightPlan,
@@ -47,6 +48,7 @@ const RESNET_18: [Layers; 11] = [
 enum Work {
     Forward,
     Bf16(bool),
+    Int8,
     GradInput,
     GradWeight,
     Pack,
@@ -59,6 +61,7 @@ fn main() -> Result<(), ConvError> {
         match argument.as_str() {
             "bf16" => work = Work::Bf16(false),
             "bf16-direct" => work = Work::Bf16(true),
+            "int8" => work = Work::Int8,
             "input" => work = Work::GradInput,
             "weight" => work = Work::GradWeight,
             "pack" => work = Work::Pack,
@@ -80,6 +83,7 @@ fn main() -> Result<(), ConvError> {
             let times = match work {
                 Work::Forward => forward(&shape, count)?,
                 Work::Bf16(direct) => bf16_forward(&shape, count, direct)?,
+                Work::Int8 => int8_forward(&shape, count)?,
                 Work::GradInput => grad_input(&shape, count)?,
                 Work::GradWeight => grad_weight(&shape, count)?,
                 Work::Pack => pack(&shape)?,
@@ -168,6 +172,23 @@ fn bf16_forward(shape: &ConvShape, copies: usize, direct: bool) -> Result<[f64; 
         let is_last = shape.stride == [1, 1] && copy % 2 == 0;
         let epilogue = Epilogue { residual: is_last.then_some(&residual[..]), relu: true };
         plan.run(shape.batch, x, &weights[copy], &mut y, epilogue, threads)
+    })
+}
+
+fn int8_forward(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError> {
+    let plan = Int8ConvPlan::new(shape)?;
+    let quantization = Quantization { scale: 0.01, zero_point: 0 };
+    let bias = vec![0.1; shape.out_channels];
+    let pack = |_| plan.pack(&values(shape.weight_len()), Some(&bias), quantization, quantization);
+    let weights = (0..copies).map(pack).collect::<Result<Vec<_>, _>>()?;
+    let (x, image) = (vec![50; shape.in_blocked_len()], values(shape.in_len()));
+    let x = if plan.reads_nchw() { Int8Input::Nchw(&image) } else { Int8Input::Blocked(&x) };
+    let residual = vec![50; shape.out_blocked_len()];
+    let mut y = vec![0; shape.out_blocked_len()];
+    time(copies, |copy, threads| {
+        let is_last = shape.stride == [1, 1] && copy % 2 == 0;
+        let residual = is_last.then_some((&residual[..], quantization));
+        plan.run(shape.batch, x, &weights[copy], &mut y, Int8Epilogue { residual, relu: true }, threads)
     })
 }
 

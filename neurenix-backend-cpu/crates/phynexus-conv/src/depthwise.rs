@@ -3,7 +3,7 @@
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::canonical::Direction;
-use crate::element::Element;
+use crate::element::Lanes;
 use crate::epilogue::{Finish, RawEpilogue};
 use crate::memory::{Aligned, OutOfMemory, Shared};
 use crate::shape::ConvShape;
@@ -56,7 +56,7 @@ impl Depthwise {
     /// # Safety
     /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
     /// nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run<T: Element>(
+    pub unsafe fn run<T: Lanes>(
         &self,
         batch: usize,
         x: *const T,
@@ -122,7 +122,7 @@ fn held(shape: &ConvShape, axis: usize, result: usize) -> (usize, usize) {
     (low.min(taps) as usize, high.clamp(low.min(taps), taps) as usize)
 }
 
-impl<T: Element> Kernel for Rows<'_, T> {
+impl<T: Lanes> Kernel for Rows<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -148,7 +148,7 @@ impl<T: Element> Kernel for Rows<'_, T> {
     }
 }
 
-impl<T: Element> Rows<'_, T> {
+impl<T: Lanes> Rows<'_, T> {
     /// Computes results that need the same taps.
     #[inline(always)]
     unsafe fn some<S: Simd, const COUNT: usize>(&self, simd: S, row: usize, column: usize) {

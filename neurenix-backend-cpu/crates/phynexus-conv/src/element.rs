@@ -10,30 +10,24 @@ unsafe impl Plain for bf16 {}
 // SAFETY: any bits are a value.
 unsafe impl Plain for f16 {}
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for half::bf16 {}
-    impl Sealed for half::f16 {}
-}
-
-/// f32, bfloat16 or float16.
-#[allow(private_bounds)]
-pub trait Element: Plain + Default + sealed::Sealed {
+/// Elements that are read to f32 and written from it.
+pub trait Lanes: Plain {
     /// Reads the first `count <= 16` elements; zeros in the other lanes.
     ///
     /// # Safety
     /// So many elements are valid for reads.
-    #[doc(hidden)]
     unsafe fn load<S: Simd>(simd: S, from: *const Self, count: usize) -> S::F32;
 
-    /// Writes the first `count <= 16` lanes, rounded to nearest.
+    /// Writes the first `count <= 16` lanes, rounded to nearest, halves to even.
     ///
     /// # Safety
     /// So many elements are valid for writes.
-    #[doc(hidden)]
     unsafe fn store<S: Simd>(simd: S, to: *mut Self, count: usize, x: S::F32);
+}
 
+/// f32, bfloat16 or float16.
+#[allow(private_bounds)]
+pub trait Element: Lanes + Default {
     /// The same elements, if they are f32.
     #[doc(hidden)]
     fn as_f32(_elements: &[Self]) -> Option<&[f32]> {
@@ -41,7 +35,7 @@ pub trait Element: Plain + Default + sealed::Sealed {
     }
 }
 
-impl Element for f32 {
+impl Lanes for f32 {
     #[inline(always)]
     unsafe fn load<S: Simd>(simd: S, from: *const f32, count: usize) -> S::F32 {
         // SAFETY: as the caller vouches.
@@ -53,7 +47,9 @@ impl Element for f32 {
         // SAFETY: as the caller vouches.
         unsafe { if count == LANES { simd.store(to, x) } else { simd.store_first(to, count, x) } }
     }
+}
 
+impl Element for f32 {
     fn as_f32(elements: &[f32]) -> Option<&[f32]> {
         Some(elements)
     }
@@ -61,7 +57,9 @@ impl Element for f32 {
 
 macro_rules! narrow {
     ($($element:ident: $load:ident, $store:ident;)*) => {$(
-        impl Element for $element {
+        impl Element for $element {}
+
+        impl Lanes for $element {
             #[inline(always)]
             unsafe fn load<S: Simd>(simd: S, from: *const $element, count: usize) -> S::F32 {
                 if count == LANES {
@@ -95,4 +93,31 @@ macro_rules! narrow {
 narrow! {
     bf16: load_bf16, store_bf16;
     f16: load_f16, store_f16;
+}
+
+/// Cut off at 0 and 255; NaN becomes 0.
+impl Lanes for u8 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(simd: S, from: *const u8, count: usize) -> S::F32 {
+        let mut bytes = [0u8; LANES];
+        // SAFETY: as the caller vouches; the arrays have 16 elements.
+        unsafe {
+            std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), count);
+            let wide = bytes.map(i32::from);
+            simd.to_f32(simd.load_i32(wide.as_ptr()))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store<S: Simd>(simd: S, to: *mut u8, count: usize, x: S::F32) {
+        // A NaN in the first argument does not come out.
+        let x = simd.min(simd.max(x, simd.zero()), simd.splat(255.0));
+        let mut wide = [0i32; LANES];
+        // SAFETY: as the caller vouches; the arrays have 16 elements.
+        unsafe {
+            simd.store_i32(wide.as_mut_ptr(), simd.to_i32(x));
+            let bytes = wide.map(|x| x as u8);
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, count);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use phynexus_simd::{LANES, Simd};
 
-use crate::element::Element;
+use crate::element::Lanes;
 
 /// Applied while sums are in registers: bias (which is packed with the weights), then the residual, then ReLU.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ impl<T> Finish<T> {
     }
 }
 
-impl<T: Element> Finish<T> {
+impl<T: Lanes> Finish<T> {
     /// The bias of vector `vector`, or zeros.
     ///
     /// # Safety

@@ -6,7 +6,7 @@
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
 use crate::canonical::Canonical;
-use crate::element::Element;
+use crate::element::Lanes;
 use crate::epilogue::RawEpilogue;
 use crate::interleaved::Interleaved;
 use crate::memory::{Aligned, OutOfMemory, Shared};
@@ -37,7 +37,7 @@ struct Job<'a, T> {
 }
 
 // SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
-unsafe impl<T: Element> Sync for Job<'_, T> {}
+unsafe impl<T: Lanes> Sync for Job<'_, T> {}
 
 impl First {
     /// The forward convolution, of one group.
@@ -83,7 +83,7 @@ impl First {
     /// # Safety
     /// `x` is valid for the dense NCHW input of the shape, `y` for the blocked output, the epilogue's addresses as
     /// `y`; `y` overlaps nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run<T: Element>(
+    pub unsafe fn run<T: Lanes>(
         &self,
         batch: usize,
         x: *const f32,
@@ -98,7 +98,7 @@ impl First {
     }
 }
 
-impl<T: Element> Kernel for Job<'_, T> {
+impl<T: Lanes> Kernel for Job<'_, T> {
     type Output = Result<(), OutOfMemory>;
 
     #[inline(always)]
@@ -107,7 +107,7 @@ impl<T: Element> Kernel for Job<'_, T> {
     }
 }
 
-impl<T: Element> Job<'_, T> {
+impl<T: Lanes> Job<'_, T> {
     fn strips<S: Simd>(&self) -> Result<(), OutOfMemory> {
         let first = self.first;
         let shape = &first.shape;

@@ -4,7 +4,7 @@
 
 use phynexus_simd::{Kernel, LANES, Simd, dispatch};
 
-use crate::element::Element;
+use crate::element::{Element, Lanes};
 use crate::memory::Shared;
 use crate::tasks::for_each;
 
@@ -130,7 +130,7 @@ struct Convert<A, B> {
     len: usize,
 }
 
-impl<A: Element, B: Element> Kernel for Convert<A, B> {
+impl<A: Lanes, B: Lanes> Kernel for Convert<A, B> {
     type Output = ();
 
     #[inline(always)]
@@ -182,7 +182,7 @@ struct ToBlocked<A, B> {
     to: *mut B,
 }
 
-impl<A: Element, B: Element> Kernel for ToBlocked<A, B> {
+impl<A: Lanes, B: Lanes> Kernel for ToBlocked<A, B> {
     type Output = ();
 
     #[inline(always)]
@@ -216,7 +216,7 @@ struct ToPlanes<A, B> {
     to: *mut B,
 }
 
-impl<A: Element, B: Element> Kernel for ToPlanes<A, B> {
+impl<A: Lanes, B: Lanes> Kernel for ToPlanes<A, B> {
     type Output = ();
 
     #[inline(always)]

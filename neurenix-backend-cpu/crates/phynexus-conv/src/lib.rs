@@ -32,6 +32,8 @@ mod grad_bias;
 mod grad_input;
 mod grad_weight;
 mod groups;
+#[cfg(target_arch = "x86_64")]
+pub mod int8;
 mod interleaved;
 pub mod layout;
 mod memory;

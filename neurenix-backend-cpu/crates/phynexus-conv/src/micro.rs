@@ -3,6 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 mod bfloat16;
 mod float;
+#[cfg(target_arch = "x86_64")]
+mod int8;
 
 use phynexus_simd::{Isa, Simd};
 
@@ -11,6 +13,8 @@ use crate::arithmetic::Arithmetic;
 #[cfg(target_arch = "x86_64")]
 pub use bfloat16::BFloat16;
 pub use float::{Float, strided_micro};
+#[cfg(target_arch = "x86_64")]
+pub use int8::{Int8, Requantize};
 
 /// What one call computes: `c[row][vector] = sum over k of a[row][k] * b[k][vector]`, one chain of fused
 /// multiply-adds in rising k, for as many rows and vectors as the kernel has.
@@ -70,7 +74,8 @@ pub unsafe fn conjure<S: Simd>() -> S {
 pub const fn max_rows(isa: Isa, cols: usize) -> usize {
     match (isa, cols) {
         (Isa::Avx512, 1 | 2) => 14,
-        (Isa::Avx512, 4) => 7,
+        // Seven would leave no register for a factor.
+        (Isa::Avx512, 4) => 6,
         (Isa::Avx2 | Isa::Neon, 1) => 6,
         (Isa::Avx2 | Isa::Neon, 2) => 3,
         (Isa::Portable, 1) => 4,

@@ -6,14 +6,14 @@ use phynexus_simd::{Kernel, LANES, Simd};
 
 use super::{Micro, MicroArgs, conjure, each_row, max_rows, table};
 use crate::arithmetic::Arithmetic;
-use crate::element::Element;
+use crate::element::Lanes;
 use crate::epilogue::{Finish, RawEpilogue};
 
 /// Pixels and weights of f32, results of `T`.
 #[derive(Clone, Copy, Debug)]
 pub struct Float<T>(PhantomData<T>);
 
-impl<T: Element> Arithmetic for Float<T> {
+impl<T: Lanes> Arithmetic for Float<T> {
     type Pixel = f32;
     type Weight = f32;
     type Out = T;
@@ -44,7 +44,7 @@ impl<T: Element> Arithmetic for Float<T> {
 }
 
 /// The kernel for so many rows and vectors, 1 or 2, runs of any length and rows `stride` floats apart.
-pub fn strided_micro<S: Simd, T: Element>(rows: usize, cols: usize, stride: usize) -> Micro<Float<T>> {
+pub fn strided_micro<S: Simd, T: Lanes>(rows: usize, cols: usize, stride: usize) -> Micro<Float<T>> {
     let table = match (cols, stride) {
         (1, 3) => &Table::<S, T, 1, 3, 0>::ALL,
         (2, 3) => &Table::<S, T, 2, 3, 0>::ALL,
@@ -56,11 +56,11 @@ pub fn strided_micro<S: Simd, T: Element>(rows: usize, cols: usize, stride: usiz
     table[rows - 1].expect("a panel that max_rows allows")
 }
 
-struct Block<'a, T: Element, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize>(
+struct Block<'a, T: Lanes, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize>(
     &'a MicroArgs<Float<T>>,
 );
 
-impl<T: Element, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize> Kernel
+impl<T: Lanes, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize> Kernel
     for Block<'_, T, ROWS, COLS, STRIDE, RUN>
 {
     type Output = ();
@@ -132,7 +132,7 @@ pub unsafe fn finish_rows<S, P, T>(simd: S, args: &MicroArgs<P>, sums: *const f3
 where
     S: Simd,
     P: Arithmetic<Out = T, Finish = Finish<T>>,
-    T: Element,
+    T: Lanes,
 {
     for vector in 0..cols {
         // SAFETY: as the caller vouches.
@@ -151,7 +151,7 @@ unsafe fn block<S, T, const ROWS: usize, const COLS: usize, const STRIDE: usize,
     args: &MicroArgs<Float<T>>,
 ) where
     S: Simd,
-    T: Element,
+    T: Lanes,
 {
     // SAFETY: whoever chose the kernel of this instruction set had its proof.
     let simd: S = unsafe { conjure() };
@@ -161,7 +161,7 @@ unsafe fn block<S, T, const ROWS: usize, const COLS: usize, const STRIDE: usize,
 /// Kernels for 1 to 14 rows.
 struct Table<S, T, const COLS: usize, const STRIDE: usize, const RUN: usize>(PhantomData<(S, T)>);
 
-impl<S: Simd, T: Element, const COLS: usize, const STRIDE: usize, const RUN: usize>
+impl<S: Simd, T: Lanes, const COLS: usize, const STRIDE: usize, const RUN: usize>
     Table<S, T, COLS, STRIDE, RUN>
 {
     const fn entry<const ROWS: usize>() -> Option<Micro<Float<T>>> {

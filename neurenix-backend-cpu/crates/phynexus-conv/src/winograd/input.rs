@@ -3,7 +3,7 @@
 use phynexus_simd::{Kernel, LANES, Simd};
 
 use super::{POSITIONS, TILE, Winograd, points};
-use crate::element::Element;
+use crate::element::Lanes;
 
 /// Pixels of a tile on an axis.
 const SPAN: usize = TILE + 2;
@@ -26,7 +26,7 @@ pub struct TransformTiles<'a, T> {
     pub position_stride: usize,
 }
 
-impl<T: Element> Kernel for TransformTiles<'_, T> {
+impl<T: Lanes> Kernel for TransformTiles<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -77,7 +77,7 @@ impl<T: Element> Kernel for TransformTiles<'_, T> {
 /// # Safety
 /// `line(row)` is the row's first pixel, valid where `is_held(column)`; `to` is valid for all positions.
 #[inline(always)]
-unsafe fn transform<S: Simd, T: Element>(
+unsafe fn transform<S: Simd, T: Lanes>(
     simd: S,
     line: impl Fn(usize) -> *const T,
     is_held: impl Fn(usize) -> bool,

@@ -3,7 +3,7 @@
 use phynexus_simd::{Kernel, LANES, Simd};
 
 use super::{TILE, Winograd, points};
-use crate::element::Element;
+use crate::element::Lanes;
 use crate::epilogue::Finish;
 
 /// Transforms the sums of some tiles of one block of channels back.
@@ -23,7 +23,7 @@ pub struct FinishTiles<'a, T> {
     pub finish: Finish<T>,
 }
 
-impl<T: Element> Kernel for FinishTiles<'_, T> {
+impl<T: Lanes> Kernel for FinishTiles<'_, T> {
     type Output = ();
 
     #[inline(always)]

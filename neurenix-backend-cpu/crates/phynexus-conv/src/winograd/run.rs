@@ -13,7 +13,7 @@ use super::output::FinishTiles;
 use super::weights::TransformWeights;
 use super::{POSITIONS, Winograd};
 use crate::arithmetic::Arithmetic;
-use crate::element::Element;
+use crate::element::Lanes;
 use crate::epilogue::{Finish, RawEpilogue};
 use crate::memory::{OutOfMemory, Shared};
 use crate::micro::{Float, MicroArgs, max_rows, panel_width};
@@ -40,7 +40,7 @@ struct Job<'a, T> {
 }
 
 // SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
-unsafe impl<T: Element> Sync for Job<'_, T> {}
+unsafe impl<T: Lanes> Sync for Job<'_, T> {}
 
 impl Winograd {
     /// Convolves `batch` samples.
@@ -48,7 +48,7 @@ impl Winograd {
     /// # Safety
     /// `x` and `y` are valid for the blocked activations of the shape, the epilogue's addresses as `y`; `y` overlaps
     /// nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run<T: Element>(
+    pub unsafe fn run<T: Lanes>(
         &self,
         batch: usize,
         x: *const T,
@@ -63,7 +63,7 @@ impl Winograd {
     }
 }
 
-impl<T: Element> Kernel for Job<'_, T> {
+impl<T: Lanes> Kernel for Job<'_, T> {
     type Output = Result<(), OutOfMemory>;
 
     #[inline(always)]
@@ -100,7 +100,7 @@ fn position_len(tiles: usize, blocks: usize) -> usize {
     blocks * tiles * LANES + GAP
 }
 
-impl<T: Element> Job<'_, T> {
+impl<T: Lanes> Job<'_, T> {
     fn all_tiles(&self) -> usize {
         let [rows, columns] = self.winograd.tiles();
         self.batch * rows * columns
