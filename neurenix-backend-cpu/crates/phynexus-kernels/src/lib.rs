@@ -11,6 +11,8 @@ pub mod batch_norm;
 pub mod batch_norm_backward;
 mod batch_norm_rows;
 pub mod concat;
+pub mod conv2d;
+mod conv2d_direct;
 pub mod cross_entropy;
 mod dtype;
 pub mod elementwise;
