@@ -7,6 +7,7 @@ mod activation;
 mod allocation;
 mod argument;
 mod attention;
+mod conv;
 mod elementwise;
 mod error;
 mod indexing;
@@ -39,6 +40,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     random::register(module, &table)?;
     activation::register(module, &table)?;
     attention::register(module, &table)?;
+    conv::register(module, &table)?;
     joining::register(module, &table)?;
     matmul::register(module, &table)?;
     normalization::register(module, &table)?;
