@@ -4,7 +4,11 @@
 
 use std::time::Instant;
 
-use phynexus_gemm::{Batch, Epilogue, MatMut, MatRef, PackedB, gemm, gemm_packed, matmul, peak_gflops};
+use half::bf16;
+use phynexus_gemm::{
+    Batch, Bf16Epilogue, Bf16Out, Epilogue, Int8Out, MatMut, MatRef, PackedB, PackedBf16, PackedInt8,
+    Requantize, gemm, gemm_bf16, gemm_int8, gemm_packed, matmul, peak_gflops,
+};
 use phynexus_runtime::set_threads;
 
 /// How the right operand lies in memory.
@@ -101,6 +105,34 @@ fn attention(count: usize, (m, n, k): (usize, usize, usize), is_scores: bool, pe
     );
 }
 
+/// Products of bfloat16 and of bytes; per cent are of the peak in f32.
+fn narrow((m, n, k): (usize, usize, usize), peak: f64) {
+    let halves: Vec<_> = random(m.max(n) * k).into_iter().map(bf16::from_f32).collect();
+    let bytes: Vec<_> = random(m.max(n) * k).into_iter().map(|x| (x * 200.0 + 100.0) as u8).collect();
+    let weights: Vec<_> = bytes.iter().map(|&x| x as i8).collect();
+    let packed = PackedBf16::new(MatRef::new(&halves, n, k).t());
+    let mut c = vec![bf16::ZERO; m * n];
+    let times = time(|| {
+        let out = Bf16Out::Bf16(MatMut::new(&mut c, m, n));
+        gemm_bf16(MatRef::new(&halves, m, k), &packed, out, &Bf16Epilogue::default());
+    });
+    line(&format!("bf16 {m} x {k} x {n}"), m * n * k, 2 * (m * k + k * n + m * n), peak, times);
+    let packed = PackedInt8::new(MatRef::new(&weights, n, k).t());
+    let (mut c, scale) = (vec![0u8; m * n], vec![0.001; n]);
+    let requantize = Requantize {
+        a_zero: 3,
+        scale: &scale,
+        col_bias: Some(&scale),
+        residual: None,
+        activation: phynexus_gemm::Activation::Relu,
+    };
+    let times = time(|| {
+        let out = Int8Out::U8 { c: MatMut::new(&mut c, m, n), requantize, scale: 0.5, zero: 0 };
+        gemm_int8(MatRef::new(&bytes, m, k), &packed, out);
+    });
+    line(&format!("int8 {m} x {k} x {n}"), m * n * k, m * k + k * n + m * n, peak, times);
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let threads = arguments.next().and_then(|threads| threads.parse().ok()).unwrap_or(1);
@@ -114,22 +146,29 @@ fn main() {
     let thin = [(1024, 1024, 64), (2048, 2048, 64), (4096, 64, 576), (25088, 64, 64), (64, 4096, 576)];
     let mlp = [(16, 256, 512), (16, 10, 256), (256, 512, 16), (16, 512, 256), (10, 256, 16), (16, 256, 10)];
     let vectors = [(1, 256, 512), (1, 1000, 512), (1, 4096, 4096), (1, 1000, 2048), (4096, 1, 4096)];
-    let depths = [16, 32, 48, 64, 65, 80, 96, 128, 192, 256, 512].map(|k| (1024, 512, k));
-    let narrow = [6, 8, 9, 10, 12, 13, 14].map(|m| (m * 100, 64, 256));
     let few = [2, 4, 6, 8, 12, 16, 24, 32].map(|m| (m, 1024, 1024));
-    for (name, shapes) in [
-        ("square", &square[..]),
-        ("thin", &thin),
-        ("mlp", &mlp),
-        ("vectors", &vectors),
-        ("few", &few),
-        ("depths", &depths),
-        ("narrow", &narrow),
-    ] {
+    for (name, shapes) in
+        [("square", &square[..]), ("thin", &thin), ("mlp", &mlp), ("vectors", &vectors), ("few", &few)]
+    {
         if is_wanted(name) {
             for form in [Form::Nn, Form::Nt, Form::Tn, Form::Packed] {
                 shapes.iter().for_each(|&shape| product(form, shape, peak));
             }
+        }
+    }
+    if is_wanted("narrow") {
+        for n in [256, 512, 1024, 2048] {
+            narrow((n, n, n), peak);
+        }
+        for shape in [
+            (3136, 64, 576),
+            (784, 128, 1152),
+            (196, 256, 2304),
+            (49, 512, 4608),
+            (16, 256, 512),
+            (1, 1000, 512),
+        ] {
+            narrow(shape, peak);
         }
     }
     if is_wanted("attention") {

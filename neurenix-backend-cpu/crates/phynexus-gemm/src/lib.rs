@@ -9,10 +9,13 @@
 //! multiply-add.
 
 mod batch;
+mod bf16;
 mod epilogue;
 mod gemm;
+mod int8;
 mod matrix;
 pub mod micro;
+mod narrow;
 mod pack;
 mod packed;
 mod peak;
@@ -20,8 +23,10 @@ mod thin;
 mod tiles;
 
 pub use batch::{Batch, matmul};
+pub use bf16::{Bf16Epilogue, Bf16Out, PackedBf16, gemm_bf16, gemm_bf16_widened};
 pub use epilogue::{Activation, Epilogue};
 pub use gemm::{gemm, gemm_on, gemm_packed};
+pub use int8::{Int8Out, Int8Residual, PackedInt8, Requantize, gemm_int8};
 pub use matrix::{MatMut, MatRef};
 pub use packed::PackedB;
 pub use peak::peak_gflops;

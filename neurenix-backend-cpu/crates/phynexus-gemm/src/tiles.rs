@@ -69,7 +69,7 @@ struct Rows {
 }
 
 /// Cuts `rows` into blocks of nearly one size, the largest that the registers hold.
-fn blocks(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn blocks(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
     let many = rows.len();
     let count = many.div_ceil(most);
     (0..count).map(move |i| rows.start + i * many / count..rows.start + (i + 1) * many / count)
