@@ -393,3 +393,30 @@ def test_a_trace_leaves_python_as_it_was() -> None:
     assert trainer.seen == 0
     assert not hasattr(trainer.module, "extra")
     assert weight.grad is kept
+
+
+def test_an_optimizer_that_counts_its_steps() -> None:
+    rates: list[float] = []
+
+    class Noting(neurenix.optim.SGD):
+        count = 0
+
+        def step(self, closure: Any = None) -> Any:
+            rates.append(self.param_groups[0]["lr"])
+            self.count += 1
+            return super().step(closure)
+
+    weight = nn.Parameter(neurenix.ones((2,)))
+    optimizer = Noting([weight], lr=0.5)
+
+    def step(x: Tensor) -> None:
+        optimizer.zero_grad()
+        (weight * x).sum().backward()
+        optimizer.step()
+
+    compiled = neurenix.compile(step, fallback="silent")
+    repeated(compiled, 4)
+    assert rates == [0.5] * 4
+    assert optimizer.count == 4
+    assert weight.tolist() == [-1.0] * 2
+    assert len(compiled.reasons) == 1

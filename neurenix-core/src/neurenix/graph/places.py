@@ -7,7 +7,7 @@ asked before every run of a plan; a key to find the plan by; and how to put it b
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import is_
 from typing import Any, Protocol
 
@@ -61,15 +61,19 @@ class Attributes:
 
     Args:
         namespace: The namespace.
-        names: The names that count.
+        names: The names that count, there or not.
         pattern: What a name is called, with a place for it.
     """
 
-    def __init__(self, namespace: dict[str, Any], names: Sequence[str], pattern: str) -> None:
+    def __init__(self, namespace: dict[str, Any], names: Iterable[str], pattern: str) -> None:
         self._namespace = namespace
-        self._kept = [(name, namespace[name]) for name in names]
-        self.labels = [pattern.format(repr(name)) for name in names]
-        self.key = [_part(value) for _, value in self._kept]
+        wanted = dict.fromkeys(names)
+        self._kept = [(name, namespace[name]) for name in wanted if name in namespace]
+        self._absent = wanted.keys() - namespace.keys()
+        self._size = len(namespace)
+        self._pattern = pattern
+        self.labels = [pattern.format(repr(name)) for name, _ in self._kept]
+        self.key = [(name, _part(value)) for name, value in self._kept]
 
     def values(self) -> Sequence[tuple[str, Any]]:
         """Return names and values."""
@@ -78,7 +82,9 @@ class Attributes:
     def holds(self) -> bool:
         """Whether all names have their values still."""
         get = self._namespace.get
-        return all(get(name, _MISSING) is value for name, value in self._kept)
+        return len(self._namespace) == self._size and all(
+            get(name, _MISSING) is value for name, value in self._kept
+        )
 
     def undo(self) -> list[str]:
         """Give the names their values back."""
@@ -87,6 +93,9 @@ class Attributes:
             if self._namespace.get(name, _MISSING) is not value:
                 changed.append(label)
                 self._namespace[name] = value
+        for name in self._absent & self._namespace.keys():
+            changed.append(self._pattern.format(repr(name)))
+            del self._namespace[name]
         return changed
 
 

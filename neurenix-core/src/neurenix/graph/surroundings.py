@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _MAX_ITEMS = 64
 _MAX_DEPTH = 12
 _FOREIGN = {"neurenix", "numpy", "ml_dtypes"} | sys.stdlib_module_names
+# What an optimizer's place knows of itself, or an optimizer makes as it goes.
+_KEPT_APART = {"param_groups", "state", "defaults", "_lr_tensors"}
 _PLAIN_FUNCTIONS = (types.BuiltinFunctionType, types.ModuleType, type)
 
 
@@ -202,8 +204,7 @@ class _Search:
         elif hasattr(value, "named_parameters") and hasattr(value, "modules"):
             self._module(value, depth)
         elif hasattr(value, "param_groups") and hasattr(value, "state"):
-            self.optimizers.append(value)
-            self.places.append(Optimizer(value, rates=self._rates))
+            self._optimizer(value, depth)
         elif isinstance(value, list | dict | tuple):
             self._container(value, label, depth)
         elif hasattr(value, "__next__"):
@@ -212,7 +213,7 @@ class _Search:
                 "what it gives as an argument"
             )
         else:
-            self._object(value, label, depth)
+            self._object(value, depth)
 
     def _inside(self, values: Mapping[Any, Any], label: str, depth: int) -> None:
         for name, value in values.items():
@@ -229,12 +230,10 @@ class _Search:
         if _is_foreign(function.__module__):
             return
         code = function.__code__
-        wanted = [name for name in self._names.of(code) if name in function.__globals__]
-        if wanted:
-            place = Attributes(function.__globals__, wanted, "the global {}")
-            self.places.append(place)
-            for name, value in place.values():
-                self.visit(value, f"the global {name!r}", depth + 1)
+        place = Attributes(function.__globals__, self._names.of(code), "the global {}")
+        self.places.append(place)
+        for name, value in place.values():
+            self.visit(value, f"the global {name!r}", depth + 1)
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
             held = Cell(cell, f"the variable {name!r}")
             self.places.append(held)
@@ -269,7 +268,17 @@ class _Search:
             if parent is not None:
                 self.visit(parent, f"a {type(parent).__name__}", depth)
 
-    def _object(self, value: Any, label: str, depth: int) -> None:
+    def _optimizer(self, optimizer: Any, depth: int) -> None:
+        """Take an optimizer, and what the code of one that is no part of Neurenix names."""
+        self.optimizers.append(optimizer)
+        self.places.append(Optimizer(optimizer, rates=self._rates))
+        kind = type(optimizer)
+        if _is_foreign(kind.__module__):
+            return
+        self._methods(kind, depth, always=("step", "zero_grad", "_update"))
+        self._attributes(optimizer, self._names.known - _KEPT_APART, depth)
+
+    def _object(self, value: Any, depth: int) -> None:
         """Take those attributes of an object that some code names."""
         kind = type(value)
         namespace = getattr(value, "__dict__", None)
@@ -278,11 +287,16 @@ class _Search:
         if not isinstance(namespace, dict) or (_is_foreign(kind.__module__) and not schedules):
             return
         self._methods(kind, depth, always=("__call__",))
-        label = f"the {kind.__name__}"
-        wanted = [name for name in namespace if schedules or name in self._names.known]
-        if not (frozen is not None and frozen.frozen):
-            self.places.append(Attributes(namespace, wanted, f"{{}} of {label}"))
-        self._inside({repr(name): namespace[name] for name in wanted}, label, depth)
+        wanted = self._names.known.union(namespace) if schedules else self._names.known
+        self._attributes(value, wanted, depth, fixed=frozen is not None and frozen.frozen)
+
+    def _attributes(self, value: Any, names: set[str], depth: int, *, fixed: bool = False) -> None:
+        """Take attributes of an object; if they are fixed, they can only lead to what changes."""
+        label = f"the {type(value).__name__}"
+        place = Attributes(vars(value), sorted(names), f"{{}} of {label}")
+        if not fixed:
+            self.places.append(place)
+        self._inside({repr(name): each for name, each in place.values()}, label, depth)
 
     def _methods(self, kind: type, depth: int, always: tuple[str, ...]) -> None:
         """Go into the methods of a class that some code names."""
