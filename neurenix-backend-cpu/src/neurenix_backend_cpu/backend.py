@@ -12,11 +12,13 @@ import numpy as np
 from neurenix.backends import DeviceInfo, Kernel, Shape
 from neurenix.backends.numpy.table import view
 from neurenix_backend_cpu import _native
-from neurenix_backend_cpu.kernels import kernels
+from neurenix_backend_cpu.executable import Executable, compile_graph
+from neurenix_backend_cpu.kernels import kernels, native_kernels
 
 if TYPE_CHECKING:
     from neurenix import Tensor
     from neurenix.dtypes import DType
+    from neurenix.graph import Graph
 
 Array = np.ndarray[Any, Any]
 
@@ -34,6 +36,7 @@ class CpuBackend:
         _native.set_instruction_set()
         _native.set_threads()
         self._kernels = kernels()
+        self._native_kernels = native_kernels()
 
     def devices(self) -> Sequence[DeviceInfo]:
         """Return the one device there is."""
@@ -64,6 +67,13 @@ class CpuBackend:
     def kernels(self) -> Mapping[str, Kernel]:
         """Return the kernels, by the names of the ops."""
         return self._kernels
+
+    def compile(self, graph: Graph) -> Executable | None:
+        """Return the engine's plan of a graph, or None where it has no code for one of its ops.
+
+        The logger ``neurenix_backend_cpu.executable`` says why there is none.
+        """
+        return compile_graph(graph, self._native_kernels)
 
 
 def open_backend() -> CpuBackend:

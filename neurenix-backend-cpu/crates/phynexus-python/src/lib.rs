@@ -18,6 +18,7 @@ mod movement;
 mod normalization;
 mod operation;
 mod optimizer;
+mod plan;
 mod pooling;
 mod random;
 mod reduce;
@@ -48,5 +49,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pooling::register(module, &table)?;
     softmax::register(module, &table)?;
     sorting::register(module, &table)?;
+    plan::register(module)?;
     settings::register(module)
 }

@@ -18,7 +18,7 @@ from neurenix.graph.constants import Constants
 from neurenix.graph.executable import Executable, make_executable
 from neurenix.graph.frozen import FrozenPart, dependents, frozen_nodes, subgraph
 from neurenix.graph.graph import Graph, GraphError, Node, RandomKey, Storage, Value
-from neurenix.graph.plan import Plan, optimize
+from neurenix.graph.plan import Plan, check_inputs, optimize
 from neurenix.graph.trace import trace, trace_function
 from neurenix.ops.op import TensorMeta
 
@@ -36,6 +36,7 @@ __all__ = [
     "Storage",
     "TensorMeta",
     "Value",
+    "check_inputs",
     "compile",
     "dependents",
     "frozen_nodes",

@@ -85,14 +85,7 @@ class Plan:
             TraceError: A trace is running: a plan is no op that could be recorded.
         """
         graph = self.graph
-        if mode.tracer is not None:
-            raise TraceError("a plan cannot run inside a trace; call what it was traced from")
-        if len(inputs) != len(graph.inputs):
-            raise ShapeError(
-                f"the plan of {graph.name} takes {len(graph.inputs)} tensors, not {len(inputs)}"
-            )
-        for value, tensor in zip(graph.inputs, inputs, strict=True):
-            _check(value, tensor, graph)
+        check_inputs(graph, inputs)
         dense = [dispatch.dense(tensor) for tensor in inputs]
         keys = [key.generator.next_key(graph.device) for key in graph.keys]
         with self._lock:
@@ -121,6 +114,25 @@ class Plan:
             f"<plan of {self.graph.name}: {len(self.graph.nodes)} nodes, "
             f"{self.memory.nbytes / 2**20:.1f} MiB>"
         )
+
+
+def check_inputs(graph: Graph, inputs: Sequence[Tensor]) -> None:
+    """Check that tensors can be the inputs of a run of a graph.
+
+    Raises:
+        ShapeError: An input has another shape, or there are more or fewer.
+        DTypeError: An input has another dtype.
+        DeviceError: An input is on another device.
+        TraceError: A trace is running: a plan is no op that could be recorded.
+    """
+    if mode.tracer is not None:
+        raise TraceError("a plan cannot run inside a trace; call what it was traced from")
+    if len(inputs) != len(graph.inputs):
+        raise ShapeError(
+            f"the plan of {graph.name} takes {len(graph.inputs)} tensors, not {len(inputs)}"
+        )
+    for value, tensor in zip(graph.inputs, inputs, strict=True):
+        _check(value, tensor, graph)
 
 
 def _check(value: Value, tensor: Tensor, graph: Graph) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from neurenix.errors import TraceError
 from neurenix.graph.kernels import find_kernel
@@ -18,18 +20,38 @@ if TYPE_CHECKING:
     from neurenix.tensor import Tensor
 
 
-def lower(graph: Graph) -> Graph:
-    """Return the graph with only such composite ops as the device has kernels for.
+Knows: TypeAlias = "Callable[[Op, tuple[Tensor | None, ...], Mapping[str, Any]], bool]"
 
-    ``assign`` stays: an executor carries it out as a copy into a view. A primitive without a
-    kernel stays as well, and runs on the host.
+
+def lower(graph: Graph, knows: Knows | None = None) -> Graph:
+    """Return the graph with only such composite ops as an executor knows.
+
+    ``assign`` stays: an executor carries it out as a copy into a view. A primitive that it does
+    not know stays as well.
+
+    Args:
+        graph: The graph.
+        knows: Whether the executor knows an op, with inputs and attributes. By default those that
+            the device has kernels for.
     """
     names = {v.name: v.tensor for v in graph.captured if v.tensor is not None}
-    return Rewriter(graph, _Lowering(names, device=graph.device)).run()
+    if knows is None:
+        knows = partial(_has_kernel, graph.device)
+    return Rewriter(graph, _Lowering(names, knows, device=graph.device)).run()
+
+
+def _has_kernel(
+    device: Device, op: Op, inputs: tuple[Tensor | None, ...], attrs: Mapping[str, Any]
+) -> bool:
+    return find_kernel(device, op, inputs, attrs) is not None
 
 
 class _Lowering(Recorder):
-    """Records the decomposition of an op that the device has no kernel for."""
+    """Records the decomposition of an op that the executor does not know."""
+
+    def __init__(self, names: Mapping[str, Tensor], knows: Knows, *, device: Device) -> None:
+        super().__init__(names, device=device)
+        self._knows = knows
 
     def record(
         self,
@@ -44,7 +66,7 @@ class _Lowering(Recorder):
             op.view
             or op is assign
             or op.decomposition is None
-            or find_kernel(home, op, inputs, attrs) is not None
+            or self._knows(op, inputs, attrs)
         ):
             return super().record(op, inputs, attrs, home)
         try:
