@@ -3,12 +3,16 @@
     python tools/build_distributions.py                    # all, into dist/
     python tools/build_distributions.py neurenix-transfer  # one
 
+Native distributions are among all where their toolchain is at hand.
+
 Nothing is downloaded: the build backends must be installed, as they are in `tox -e build`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -18,7 +22,8 @@ from pathlib import Path
 from package_index import distribution_files, write_index
 
 ROOT = Path(__file__).resolve().parents[1]
-PURE = "hatchling.build"
+# The build backends, and the program that each of them needs beside Python.
+_TOOLCHAINS = {"hatchling.build": None, "maturin": "cargo"}
 
 
 def find_distributions(root: Path = ROOT) -> dict[str, Path]:
@@ -27,9 +32,15 @@ def find_distributions(root: Path = ROOT) -> dict[str, Path]:
     return {_read(path)["project"]["name"]: path.parent for path in projects}
 
 
-def is_pure(folder: Path) -> bool:
-    """Whether a distribution is built without a native toolchain."""
-    return _read(folder / "pyproject.toml")["build-system"]["build-backend"] == PURE
+def lacks(folder: Path) -> str | None:
+    """Return the program that the build of a distribution needs and that is not here, if any."""
+    program = _TOOLCHAINS[_read(folder / "pyproject.toml")["build-system"]["build-backend"]]
+    return program if program is not None and shutil.which(program) is None else None
+
+
+def buildable(root: Path = ROOT) -> list[str]:
+    """Return the names of the distributions that can be built here."""
+    return [name for name, folder in find_distributions(root).items() if lacks(folder) is None]
 
 
 def build(folder: Path, out: Path, *, from_sdist: bool = True) -> None:
@@ -47,6 +58,8 @@ def build(folder: Path, out: Path, *, from_sdist: bool = True) -> None:
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
+        # The wheel is built in a copy of the sdist; what cargo compiled before is used there too.
+        env={"CARGO_TARGET_DIR": str(folder / "target"), **os.environ},
     )
     if done.returncode:
         sys.exit(f"{folder} cannot be built:\n{done.stdout}{done.stderr}")
@@ -57,13 +70,13 @@ def build_all(out: Path, names: Iterable[str] = ()) -> list[Path]:
 
     Args:
         out: The folder; other files in it stay.
-        names: The distributions; without any, all that need no native toolchain.
+        names: The distributions; without any, all whose toolchain is here.
 
     Returns:
         The wheels and sdists.
     """
     folders = find_distributions()
-    chosen = list(names) or [name for name, folder in folders.items() if is_pure(folder)]
+    chosen = list(names) or buildable()
     if unknown := [name for name in chosen if name not in folders]:
         sys.exit(f"no distribution {', '.join(unknown)} here; there are {', '.join(folders)}")
     out.mkdir(parents=True, exist_ok=True)
@@ -71,8 +84,10 @@ def build_all(out: Path, names: Iterable[str] = ()) -> list[Path]:
         old.unlink()
     for name in chosen:
         build(folders[name], out)
-    if left_out := [name for name in folders if name not in chosen]:
-        print(f"not built: {', '.join(left_out)}")
+    for name, folder in folders.items():
+        if name not in chosen:
+            missing = lacks(folder)
+            print(f"not built: {name}" + (f", as there is no {missing} here" if missing else ""))
     write_index(out)
     return distribution_files(out)
 
@@ -83,7 +98,7 @@ def _read(path: Path) -> dict:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="distributions (default: all that are pure)")
+    parser.add_argument("names", nargs="*", help="distributions (default: all that can be built)")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where to (default: dist)")
     given = parser.parse_args()
     for path in build_all(given.out, given.names):

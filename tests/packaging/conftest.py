@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from build_distributions import build_all, find_distributions
 from fresh_environment import FreshEnvironment
+from native_engine import ENGINE
 from package_index import distribution_files, write_index
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +99,11 @@ def wheelhouse(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(given).resolve() if given else tmp_path_factory.mktemp("wheelhouse")
     # Of ours none is left from an earlier run: pip would take it for the one to install.
     download = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
-    _run(*download, "--dest", folder, "--find-links", dist, "neurenix[demo,text]==" + _meta(dist))
+    if list(dist.glob(f"{ENGINE.replace('-', '_')}-*.whl")):
+        wanted = ["neurenix[demo,text]==" + _version(dist, "neurenix")]
+    else:
+        wanted = ["neurenix-transfer==" + _version(dist, "neurenix_transfer")]
+    _run(*download, "--dest", folder, "--find-links", dist, *wanted)
     for ours in folder.glob("neurenix*"):
         ours.unlink()
     return folder
@@ -147,7 +152,7 @@ def fresh(request: pytest.FixtureRequest, make_fresh: MakeFresh) -> FreshEnviron
     return make_fresh(request.param)
 
 
-def _meta(dist: Path) -> str:
-    """The version of the distribution `neurenix` in a folder."""
-    (wheel,) = dist.glob("neurenix-*.whl")
+def _version(dist: Path, stem: str) -> str:
+    """The version of a distribution in a folder."""
+    (wheel,) = dist.glob(f"{stem}-*.whl")
     return wheel.name.split("-")[1]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from native_engine import ENGINE, needs_engine
 
 WAYS = ["wheel", "editable"]
 
@@ -195,18 +196,19 @@ def test_core_alone_says_how_to_install_transfer(core_alone: Environment) -> Non
     assert "pip install neurenix-transfer" in printed
 
 
+@needs_engine
 def test_everything_installs_and_uninstalls_without_a_trace(
     make_environment: MakeEnvironment,
 ) -> None:
     environment = make_environment()
     before = sorted(environment.site_packages.iterdir())
-    names = ["neurenix", "neurenix-core", "neurenix-transfer"]
+    names = ["neurenix", "neurenix-core", "neurenix-transfer", ENGINE]
     environment.install(*names)
     assert "No broken requirements" in environment.pip("check")
     assert "fine-tune" in environment.run(environment.scripts / "neurenix", "--help")
 
     # Taking transfer away leaves core whole.
-    environment.pip("uninstall", "--yes", "neurenix", "neurenix-transfer")
+    environment.pip("uninstall", "--yes", "neurenix", "neurenix-transfer", ENGINE)
     environment.run_python("import neurenix; print(neurenix.ones((2,)).sum().item())")
 
     environment.pip("uninstall", "--yes", "neurenix-core")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from fresh_environment import FreshEnvironment, size_bytes
+from native_engine import ENGINE, needs_engine
 from tiny_text_encoder import CONFIG, tokenizer_definition, vocabulary
 
 CORE_AND_ITS_FIVE = {
@@ -23,7 +24,7 @@ CORE_AND_ITS_FIVE = {
     "safetensors",
 }
 # What only the set and its extras ask for.
-OF_THE_SET = {"neurenix", "pillow", "huggingface-hub", "rich", "typer", "matplotlib"}
+OF_THE_SET = {"neurenix", ENGINE, "pillow", "huggingface-hub", "rich", "typer", "matplotlib"}
 OF_EXTRAS = {"scikit-learn", "tokenizers"}
 # The compiled parts of NumPy are nearly all of it.
 SIZE_LIMIT_BYTES = 120e6
@@ -109,6 +110,19 @@ def test_transfer_brings_core(make_fresh: MakeFresh, index: str) -> None:
     assert not installed & (OF_THE_SET | OF_EXTRAS)
 
 
+@needs_engine
+def test_core_transfer_and_engine(fresh: FreshEnvironment) -> None:
+    fresh.install("neurenix-core", "neurenix-transfer", ENGINE)
+    assert fresh.is_consistent()
+    fresh.python(TRANSFER)
+    device = "import neurenix\nprint(neurenix.default_device().backend.__class__.__name__)"
+    assert fresh.python(device) == "CpuBackend\n"
+    size = size_bytes(fresh.site_packages)
+    print(f"\ncore, transfer, the engine and what they need: {size / 1e6:.1f} MB")  # noqa: T201
+    assert size < SIZE_LIMIT_BYTES
+
+
+@needs_engine
 @pytest.mark.parametrize("installer", ["pip", "uv"])
 def test_the_set_from_an_index(make_fresh: MakeFresh, index: str, installer: str) -> None:
     fresh = make_fresh(installer, index)
@@ -130,6 +144,7 @@ def test_the_set_from_an_index(make_fresh: MakeFresh, index: str, installer: str
     assert 'pip install "neurenix[demo]"' in demo.stdout
 
 
+@needs_engine
 def test_the_demo(fresh: FreshEnvironment) -> None:
     fresh.install("neurenix[demo]")
     assert "tokenizers" not in fresh.versions()
@@ -142,6 +157,7 @@ def test_the_demo(fresh: FreshEnvironment) -> None:
     assert with_transfer > from_scratch + 0.2
 
 
+@needs_engine
 def test_texts(fresh: FreshEnvironment, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text(tokenizer_definition(), encoding="utf-8")
     settings = {"pad_token": "[PAD]", "model_max_length": CONFIG["max_position_embeddings"]}

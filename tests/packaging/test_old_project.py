@@ -13,6 +13,7 @@ import pytest
 from fresh_environment import FreshEnvironment
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+# Without what needs a toolchain: it owns no file of the old project.
 SET = ("neurenix", "neurenix-core", "neurenix-transfer")
 WORKS = "import neurenix, neurenix.transfer; print(neurenix.Tensor([2.0]).item())"
 REPAIR = ("--force-reinstall", "--no-deps", "neurenix-core")

@@ -1,0 +1,68 @@
+"""Check the engine's crates: format, lints, documentation, tests, and a build for 64-bit Arm.
+
+    python tools/check_engine.py
+
+Without cargo it says so and succeeds. What is not here for 64-bit Arm (its target from rustup, or
+the program qemu-aarch64 to run what was built for it) it says and leaves out.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+from install_engine import ENGINE
+
+_ARM = "aarch64-unknown-linux-gnu"
+# The crates that know nothing of Python.
+_PURE = sorted(
+    folder.name for folder in (ENGINE / "crates").iterdir() if folder.name != "phynexus-python"
+)
+
+
+def main() -> None:
+    """Run all checks; stop at the first that fails."""
+    if shutil.which("cargo") is None:
+        print("There is no cargo here: the engine's crates are not checked.")
+        return
+    crates = [word for name in _PURE for word in ("--package", name)]
+    _run("cargo", "fmt", "--check")
+    _run("cargo", "clippy", "--all-targets", "--locked", "--", "--deny", "warnings")
+    _run("cargo", "test", "--locked", "--release", "--quiet", *crates)
+    _run("cargo", "doc", "--locked", "--no-deps", *crates, RUSTDOCFLAGS="--deny warnings")
+    _check_arm(crates)
+
+
+def _check_arm(crates: list[str]) -> None:
+    known = shutil.which("rustup") and subprocess.run(
+        ["rustup", "target", "add", _ARM], check=False, capture_output=True
+    )
+    if not known or known.returncode:
+        print(f"rustup cannot add the target {_ARM}: the build for 64-bit Arm is left out.")
+        return
+    _run("cargo", "check", "--locked", "--target", _ARM, *crates)
+    emulator, linker = shutil.which("qemu-aarch64"), shutil.which("aarch64-linux-gnu-gcc")
+    if not emulator or not linker:
+        print(
+            "No qemu-aarch64 or no aarch64-linux-gnu-gcc here: tests on 64-bit Arm are left out "
+            "(Debian's packages qemu-user and gcc-aarch64-linux-gnu bring them)."
+        )
+        return
+    settings = {
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER": linker,
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER": f"{emulator} -L /usr/aarch64-linux-gnu",
+    }
+    _run("cargo", "test", "--locked", "--release", "--quiet", "--target", _ARM, *crates, **settings)
+
+
+def _run(*command: str, **settings: str) -> None:
+    print("$", *command, flush=True)
+    done = subprocess.run(command, cwd=ENGINE, env={**os.environ, **settings}, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed")
+
+
+if __name__ == "__main__":
+    main()
