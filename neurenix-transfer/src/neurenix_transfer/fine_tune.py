@@ -26,6 +26,7 @@ from neurenix_transfer.progress import Progress
 from neurenix_transfer.regularizers import RegularizerLike
 from neurenix_transfer.schedules import Schedule
 from neurenix_transfer.sources import placed
+from neurenix_transfer.steps import Steps
 from neurenix_transfer.summary import describe_counts
 from neurenix_transfer.tasks import check_labels, score
 from neurenix_transfer.training import Trainer, keeps_statistics
@@ -73,6 +74,7 @@ def fine_tune(
     cache: CacheMode = "auto",
     cache_bytes: int | None = None,
     views: int | None = None,
+    compile: bool = True,  # noqa: A002  (the name that the field gives it)
     verbose: int = 1,
 ) -> History:
     """Train the unfrozen part of a model on new data.
@@ -138,6 +140,10 @@ def fine_tune(
             a quarter of the machine's memory, or 10 GiB of the disk.
         views: With random augmentation, the number of views of each sample, which come in turn
             and are cached; None draws new ones each epoch, which cannot be.
+        compile: Whether forward, backward and update of a batch run together as one plan, as by
+            `neurenix.compile`; batches of another size have a plan of their own. The result is
+            the same to rounding. What a plan cannot stand for runs one op at a time, which is
+            said, with the reason. ``False`` does so for all steps.
         verbose: 0 prints nothing; 1 prints a line an epoch, and draws a bar on a terminal; 2
             prints all that is measured.
 
@@ -219,6 +225,7 @@ def fine_tune(
             seed=seed,
             extras=extras,
             checkpoints=checkpoints,
+            steps=Steps(compile, progress.say),
         )
         trainer.history.saving = features.saving
         progress.say(f"Training {describe_counts(model)} on {next(model.parameters()).device}")
@@ -227,6 +234,13 @@ def fine_tune(
             progress.say(f"Options: {extras.describe()}")
         data = {"train": train} if val is None else {"train": train, "val": val}
         features.prepare({name: (each.source, each.first) for name, each in data.items()}, seed)
+        if mixup:
+            trainer.steps.give_up("since mixup mixes every batch by another share")
+        if trainer.schedule.cycles_momentum:
+            trainer.steps.give_up(
+                "since the scheduler cycles the momentum, which is a fixed number in a plan; "
+                "cycle_momentum=False leaves it"
+            )
         return trainer.run(epochs)
 
 

@@ -48,6 +48,11 @@ class Schedule:
             self._by_batch = True
         self._takes_metric = self.scheduler is not None and _needs_argument(self.scheduler.step)
 
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether it changes the momentum of an optimizer too, batch by batch."""
+        return bool(getattr(self.scheduler, "cycle_momentum", False))
+
     def after_batch(self) -> None:
         """Take a step, if the schedule counts batches."""
         if self.scheduler is not None and self._by_batch:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-import neurenix
 from neurenix import Tensor
 from neurenix.autograd import no_grad
-from neurenix.dtypes import is_floating
 from neurenix.nn import Module
 from neurenix.optim import Optimizer
 from neurenix_transfer.cache import FeatureCache
@@ -19,15 +16,15 @@ from neurenix_transfer.cache.batches import Staged
 from neurenix_transfer.callbacks import CallbackList
 from neurenix_transfer.checkpoints import CheckpointError, Checkpoints
 from neurenix_transfer.history import History
-from neurenix_transfer.losses import Loss, LossFunction, align
+from neurenix_transfer.losses import Loss
 from neurenix_transfer.options import Extras
 from neurenix_transfer.progress import Progress
 from neurenix_transfer.schedules import Schedule
 from neurenix_transfer.sources import Source
+from neurenix_transfer.steps import Steps
 from neurenix_transfer.streams import drawing_for
 from neurenix_transfer.totals import Totals
-
-Score: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+from neurenix_transfer.training_step import Parameters, Score, Stepped, TrainingStep, mean_loss
 
 
 @dataclass
@@ -49,6 +46,7 @@ class Trainer:
         seed: What random numbers depend on, beside the step.
         extras: What is done beside forward, backward and step.
         checkpoints: What saves and resumes the run, if anything.
+        steps: What runs training steps.
         step: The number of steps taken.
         cut_short: Whether an epoch ended before its last batch.
     """
@@ -67,8 +65,22 @@ class Trainer:
     seed: int
     extras: Extras = field(default_factory=Extras)
     checkpoints: Checkpoints | None = None
+    steps: Steps = field(default_factory=Steps)
     step: int = 0
     cut_short: bool = False
+
+    def __post_init__(self) -> None:
+        """Put the training step together."""
+        extras = self.extras
+        regularizer = extras.regularizer
+        self._training_step = TrainingStep(
+            self.optimizer,
+            self.loss,
+            extras.limit,
+            self.score,
+            None if regularizer is None else partial(regularizer.penalty, self.model),
+            Parameters(),
+        )
 
     def run(self, epochs: int) -> History:
         """Train for so many epochs, those of a resumed run counted, or until a callback ends it.
@@ -107,12 +119,13 @@ class Trainer:
         """Return the mean loss and the metrics over the validation data, in eval mode."""
         self.model.eval()
         self.features.begin("val")
+        step = self._training_step
         totals = Totals(self.extras.metrics)
         with no_grad():
             for batch in self.features.batches("val", 0):
-                outputs, labels = self._forward(batch)
-                loss = _mean(self.loss.evaluation, outputs, labels)
-                self._add(totals, loss, outputs, labels)
+                outputs, labels = step.fitted(batch.outputs(), batch.labels)
+                loss = mean_loss(self.loss.evaluation, outputs, labels)
+                self._add(totals, Stepped(loss, outputs, labels, step.scored(outputs, labels)))
         return totals.values("val", self.history)
 
     def _conclude(self, epochs: int) -> None:
@@ -150,6 +163,9 @@ class Trainer:
         if self.extras.average is not None:
             self.extras.average.begin_epoch()
         self.features.begin("train")  # the cut, again: callbacks may freeze and unfreeze
+        self._training_step.parameters.find(self.model)
+        self._device = next(self.model.parameters()).device
+        self.steps.begin(self.features.state("train"))
         join_single = keeps_statistics(self.model)
         steps = self.train.steps(join_single=join_single)
         totals = Totals(self.extras.metrics)
@@ -169,56 +185,43 @@ class Trainer:
         if self.callbacks.watches_batches:
             self.callbacks.tell("on_train_batch_begin", number, {"size": batch.size})
         with drawing_for(self.seed, self.step):
-            outputs, labels, loss = self._training_loss(batch)
-            regularizer = self.extras.regularizer
-            total = loss if regularizer is None else loss + regularizer.penalty(self.model)
-            self.optimizer.zero_grad()
-            self.model.zero_grad()
-            total.backward()
-        self.extras.limit.apply(self.model.parameters())
-        self.optimizer.step()
+            stepped = self._take_step(batch)
         if self.extras.average is not None:
             self.extras.average.after_step()
         self.schedule.after_batch()
         self.step += 1
-        loss = loss.detach() / batch.size if self.loss.is_sum else loss.detach()
+        if self.loss.is_sum:
+            stepped = replace(stepped, loss=stepped.loss / batch.size)
         with no_grad():
-            self._add(totals, loss, outputs.detach(), labels)
+            self._add(totals, stepped)
         if self.callbacks.watches_batches:
-            logs = {"loss": float(loss.item()), "size": batch.size}
+            logs = {"loss": float(stepped.loss.item()), "size": batch.size}
             self.callbacks.tell("on_train_batch_end", number, logs)
 
-    def _training_loss(self, batch: Staged) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the outputs and labels of a batch, mixed if asked for, and their loss."""
+    def _take_step(self, batch: Staged) -> Stepped:
+        """Change the parameters by a batch, mixed if asked for."""
+        step = self._training_step
         if self.extras.mixup is None:
-            outputs, labels = self._forward(batch)
-            return outputs, labels, _mean(self.loss.function, outputs, labels)
+            rest = batch.rest()
+            labels = batch.labels.to(self._device)
+            return Stepped(*self.steps(step, rest, labels))
         mixed = self.extras.mixup(batch.whole(), self.seed, self.step)
-        outputs, labels = self._forward(self.features.stage("train", mixed.batch))
-        partners = self._labels(mixed.partners, outputs)
+        staged = self.features.stage("train", mixed.batch)
+        outputs, labels = step.fitted(staged.outputs(), staged.labels)
+        partners = step.fitted_labels(mixed.partners, outputs)
 
         def loss_of(target: Tensor) -> Tensor:
-            return _mean(self.loss.function, outputs, target)
+            return mean_loss(self.loss.function, outputs, target)
 
-        return outputs, labels, mixed.loss(loss_of, labels, partners)
+        loss = mixed.loss(loss_of, labels, partners)
+        step.follow(loss)
+        return Stepped(loss.detach(), outputs.detach(), labels, step.scored(outputs, labels))
 
-    def _add(self, totals: Totals, loss: Tensor, outputs: Tensor, labels: Tensor) -> None:
-        totals.losses.append((loss, labels.shape[0]))
-        if self.score is not None:
-            totals.scores.append(self.score(outputs, labels))
-        totals.measure(outputs, labels)
-
-    def _forward(self, batch: Staged) -> tuple[Tensor, Tensor]:
-        """Return a batch's outputs and its labels, of fitting shapes, dtypes and device."""
-        outputs = batch.outputs()
-        labels = self._labels(batch.labels, outputs)
-        return align(outputs, labels), labels
-
-    def _labels(self, labels: Tensor, outputs: Tensor) -> Tensor:
-        labels = labels.to(outputs.device)
-        if self.loss.float_labels or is_floating(labels.dtype):
-            return labels.astype(outputs.dtype)
-        return labels.astype(neurenix.int64)
+    def _add(self, totals: Totals, stepped: Stepped) -> None:
+        totals.losses.append((stepped.loss, stepped.labels.shape[0]))
+        if stepped.score is not None:
+            totals.scores.append(stepped.score)
+        totals.measure(stepped.outputs, stepped.labels)
 
     def stop(self) -> None:
         """End the training before the next batch."""
@@ -236,13 +239,3 @@ class Trainer:
 def keeps_statistics(model: Module) -> bool:
     """Whether a BatchNorm trains, which cannot do with a batch of one sample."""
     return any(module.keeps_batch_statistics and module.training for module in model.modules())
-
-
-def _mean(function: LossFunction, outputs: Tensor, labels: Tensor) -> Tensor:
-    loss = function(outputs, labels)
-    if not isinstance(loss, Tensor):
-        raise TypeError(
-            f"the loss function returned a {type(loss).__name__}; expected a tensor, which "
-            "gradients can flow back from"
-        )
-    return loss if loss.ndim == 0 else loss.mean()

@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from neurenix import Tensor
 from neurenix.nn import Module
 from neurenix.nn.mode import evaluating
-from neurenix_transfer.cache.batches import Staged, eager, eager_batches, joined_labels, rows_of
+from neurenix_transfer.cache.batches import (
+    Rest,
+    Staged,
+    eager,
+    eager_batches,
+    joined_labels,
+    rows_of,
+    whole_model,
+)
 from neurenix_transfer.cache.describing import describe_split, describe_store
 from neurenix_transfer.cache.disk import Say
 from neurenix_transfer.cache.frozen import described, leaves_of
@@ -155,7 +163,9 @@ class FeatureCache:
         if name == "train" and self.options.mixes_inputs:
             # Samples are blended before the frozen part sees them: see `stage`.
             yield from eager_batches(
-                self.model, part.source.batches(epoch_read, join_single=join_single)
+                self.model,
+                part.source.batches(epoch_read, join_single=join_single),
+                part.example,
             )
         elif numbers is not None and (part.policy.singly and part.split is not None):
             yield from self._by_numbers(part, numbers, epoch_read)
@@ -169,6 +179,10 @@ class FeatureCache:
     def stage(self, name: str, batch: Batch) -> Staged:
         """Run the frozen part on a batch that is not in the data, such as a blend of samples."""
         return self._by_rows(self._parts[name], batch)
+
+    def state(self, name: str) -> Any:
+        """Return what is equal as long as the cut is the same."""
+        return self._parts[name].state
 
     def keys(self) -> dict[str, str]:
         """Return, by part of the data, what names the frozen part that features are kept of."""
@@ -232,14 +246,14 @@ class FeatureCache:
         split = part.split
         rows = [] if split is None else rows_of(placed(self.model, batch.inputs))
         if split is None or len(rows) != batch.size:
-            return eager(self.model, batch)
+            return eager(self.model, batch, part.example)
         try:
             features = split.run_frozen(rows)
         except UntraceableError as error:
             self._give_up(part, error)
-            return eager(self.model, batch)
-        outputs = self._outputs(part, split, features, lambda: batch)
-        return Staged(batch.labels, batch.samples, outputs, lambda: batch)
+            return eager(self.model, batch, part.example)
+        rest = self._rest(part, split, features, lambda: batch)
+        return Staged(batch.labels, batch.samples, rest, lambda: batch)
 
     def _by_numbers(self, part: _Part, numbers: list[list[int]], epoch: int) -> Iterator[Staged]:
         started = time.perf_counter()
@@ -277,7 +291,7 @@ class FeatureCache:
             return next(source.read([batch], epoch))
 
         if split is None:
-            return eager(self.model, whole())
+            return eager(self.model, whole(), part.example)
         lacking = [sample for sample, found in zip(batch, row, strict=True) if found is None]
         read: list[Batch] = []
         fresh: dict[int, Features] = {}
@@ -288,7 +302,7 @@ class FeatureCache:
                 fresh = self._computed(part, split, lacking, read, epoch, started)
             except UntraceableError as error:
                 self._give_up(part, error)
-                return eager(self.model, whole())
+                return eager(self.model, whole(), part.example)
         features = []
         for sample, found in zip(batch, row, strict=True):
             if found is not None:
@@ -299,7 +313,7 @@ class FeatureCache:
             labels = joined_labels(read)
         else:
             labels = Tensor(source.labels[batch])
-        return Staged(labels, batch, self._outputs(part, split, features, whole), whole)
+        return Staged(labels, batch, self._rest(part, split, features, whole), whole)
 
     def _computed(
         self,
@@ -346,21 +360,21 @@ class FeatureCache:
             key = part.keys[place] = part.policy.key(*place)
         return self._store.find(part.space, key, lambda stored: split.matches(stored.features))
 
-    def _outputs(
+    def _rest(
         self,
         part: _Part,
         split: AnySplit,
         features: Sequence[Features],
         whole: Callable[[], Batch],
-    ) -> Callable[[], Any]:
-        def outputs() -> Any:
+    ) -> Callable[[], Rest]:
+        def rest() -> Rest:
             try:
-                return split.run_rest(features)
+                return split.rest(features)
             except UntraceableError as error:
                 self._give_up(part, error)
-                return self.model(placed(self.model, whole().inputs))
+                return whole_model(self.model, whole(), part.example)
 
-        return outputs
+        return rest
 
     def _view(self, part: _Part, epoch: int) -> int:
         """Return which view of a sample an epoch sees; the epoch is taken modulo already."""

@@ -12,6 +12,7 @@ import neurenix
 from neurenix import Tensor
 from neurenix.autograd import no_grad
 from neurenix.nn import Module
+from neurenix_transfer.cache.batches import Rest
 from neurenix_transfer.cache.frozen import Features, described, is_close, join_inputs, leaves_of
 from neurenix_transfer.cache.signature import Fingerprint
 from neurenix_transfer.cache.tracing import UntraceableError, state_key
@@ -53,6 +54,7 @@ class ModuleSplit:
             a.parts[0].tobytes() != b.parts[0].tobytes() for a, b in zip(alone, again, strict=True)
         ):
             raise UntraceableError("the base gives something else each time")
+        self._shape = alone[0].parts[0].shape
         with no_grad():
             together = model.forward_base(join_inputs([first, second])).numpy()
         if not is_close(np.concatenate([each.parts[0] for each in alone]), together):
@@ -72,11 +74,17 @@ class ModuleSplit:
 
     def run_rest(self, features: Sequence[Features]) -> Any:
         """Return the model's output for a batch, from the features of its samples."""
+        rest = self.rest(features)
+        return rest.forward(rest.inputs)
+
+    def rest(self, features: Sequence[Features]) -> Rest:
+        """Return what is left to compute of a batch, from the features of its samples."""
         device = next(self.model.parameters()).device
         parts = [Tensor(each.parts[0], device=device) for each in features]
         if len({part.shape for part in parts}) > 1:
             raise UntraceableError("the base gives features of several shapes")
-        return self.model.get_new_layers()(neurenix.concat(parts, axis=0))
+        joined = neurenix.concat(parts, axis=0)
+        return Rest(self.model.get_new_layers(), joined, parts[0].shape == self._shape)
 
     def matches(self, features: Features) -> bool:
         """Whether features are those of this object."""

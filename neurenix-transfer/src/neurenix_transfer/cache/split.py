@@ -9,6 +9,7 @@ import neurenix
 from neurenix import Tensor
 from neurenix.graph import Value, make_executable, subgraph
 from neurenix.nn import Module
+from neurenix_transfer.cache.batches import Rest
 from neurenix_transfer.cache.cut import Cut, boundary_of, find_cut
 from neurenix_transfer.cache.frozen import (
     Features,
@@ -30,7 +31,7 @@ from neurenix_transfer.cache.tracing import (
 )
 from neurenix_transfer.sources import Inputs
 
-Rest: TypeAlias = Callable[[Sequence[Tensor]], Any]
+Run: TypeAlias = Callable[[Sequence[Tensor]], Any]
 """From the boundary tensors of a batch to the model's output."""
 
 _MAX_REPLAYS = 256  # sizes of batches and lengths of texts; a graph takes some 100 KB
@@ -63,7 +64,7 @@ class Split:
         self._changing += statistics
         self._traces: dict[Any, Trace] = {}
         self._sides: dict[InputKey, FrozenSide | None] = {}
-        self._replays: dict[Any, Rest] = {}
+        self._replays: dict[Any, Run] = {}
         self.statistics: list[Tensor] = []
         first = self._trace(described(leaves_of_metas(self._example)), 2)
         self.statistics = first.written_tensors()
@@ -103,17 +104,28 @@ class Split:
         Samples of other lengths, such as texts, run apart wherever the rest of the network
         depends on the length: nothing is filled up to the length of others.
         """
+        rest = self.rest(features)
+        return rest.forward(rest.inputs)
+
+    def rest(self, features: Sequence[Features]) -> Rest:
+        """Return what is left to compute of a batch, from the features of its samples."""
         groups: dict[str, list[int]] = {}
         for number, each in enumerate(features):
             groups.setdefault(self._certain(each.inputs).rest_text, []).append(number)
-        outputs = [
+        parts = [
             self._replay([features[number] for number in numbers]) for numbers in groups.values()
         ]
-        if len(outputs) == 1:
-            return outputs[0]
+        if len(parts) == 1:
+            first = self.first is not None and self.first.rest_text in groups
+            return Rest(*parts[0], repeats=first)
         order = [number for numbers in groups.values() for number in numbers]
         places = [order.index(number) for number in range(len(order))]
-        return neurenix.concat(outputs, axis=0)[places]
+
+        def run(values: Sequence[Sequence[Tensor]]) -> Any:
+            outputs = [each(own) for (each, _), own in zip(parts, values, strict=True)]
+            return neurenix.concat(outputs, axis=0)[places]
+
+        return Rest(run, [values for _, values in parts], repeats=False)
 
     def matches(self, features: Features) -> bool:
         """Whether features, perhaps of an earlier run, are those of this frozen part."""
@@ -129,7 +141,7 @@ class Split:
             raise UntraceableError(f"nothing is frozen for inputs of {inputs}, unlike for others")
         return side
 
-    def _replay(self, features: Sequence[Features]) -> Any:
+    def _replay(self, features: Sequence[Features]) -> tuple[Run, list[Tensor]]:
         side, size = self._certain(features[0].inputs), len(features)
         key = side.rest_text, size
         replay = self._replays.get(key)
@@ -138,9 +150,9 @@ class Split:
             if len(self._replays) >= _MAX_REPLAYS:
                 self._replays.pop(next(iter(self._replays)))
             self._replays[key] = replay
-        return replay(join_features(features, side.cut))
+        return replay, join_features(features, side.cut)
 
-    def _make_replay(self, side: FrozenSide, inputs: InputKey, size: int) -> Rest:
+    def _make_replay(self, side: FrozenSide, inputs: InputKey, size: int) -> Run:
         if size == 2:
             return self._rest(side.cut.trace, side.cut.boundary)
         trace = self._trace(inputs, size)
@@ -152,7 +164,7 @@ class Split:
             raise UntraceableError(f"its frozen part is another one for a batch of {size}")
         return self._rest(trace, boundary)
 
-    def _rest(self, trace: Trace, boundary: Sequence[Value]) -> Rest:
+    def _rest(self, trace: Trace, boundary: Sequence[Value]) -> Run:
         """Return what runs the rest: a plan in eval mode, where nothing is taped."""
         graph = trace.graph
         if self.trains or not graph.is_pure:
