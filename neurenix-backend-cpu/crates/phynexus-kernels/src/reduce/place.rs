@@ -11,6 +11,8 @@ use crate::{DType, KernelError, TensorMut, TensorRef};
 
 /// Elements that are worth a second thread.
 const PARALLEL: usize = 1 << 16;
+/// Elements that a thread takes at once.
+const TASK: usize = 1 << 14;
 
 /// Writes the place of the first largest or smallest element along the one axis to `out`, i64.
 pub fn find(
@@ -40,8 +42,9 @@ pub fn find(
 }
 
 /// An element that is found by a comparison: NaN is where the extremum is NaN.
-trait Find: Copy + 'static {
+trait Find: Copy + PartialEq + 'static {
     fn is(self, best: Self) -> bool;
+    fn is_nan(self) -> bool;
 }
 
 macro_rules! finds {
@@ -49,10 +52,14 @@ macro_rules! finds {
         impl Find for $type {
             #[inline(always)]
             fn is(self, best: Self) -> bool {
+                self == best || (self.is_nan() && best.is_nan())
+            }
+            #[inline(always)]
+            fn is_nan(self) -> bool {
                 // Only NaN differs from itself.
                 #[allow(clippy::eq_op)]
-                let are_nan = self != self && best != best;
-                self == best || are_nan
+                let is_nan = self != self;
+                is_nan
             }
         }
     )*};
@@ -64,6 +71,10 @@ impl Find for Truth {
     #[inline(always)]
     fn is(self, best: Self) -> bool {
         self == best
+    }
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        false
     }
 }
 
@@ -113,9 +124,12 @@ impl Search<'_> {
         };
         if rows * columns * length < PARALLEL {
             (0..rows).for_each(one);
-        } else {
-            parallel_for(rows, one);
+            return;
         }
+        let group = (TASK / (columns * length)).max(1);
+        parallel_for(rows.div_ceil(group), |task| {
+            (task * group..rows.min((task + 1) * group)).for_each(one);
+        });
     }
 }
 
@@ -133,21 +147,32 @@ impl<T: Find> Kernel for Along<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) -> i64 {
-        for (part, elements) in self.along.chunks(PART).enumerate() {
+        let Self { along, best } = self;
+        if best.is_nan() {
+            return along.iter().position(|&element| element.is_nan()).unwrap_or(0) as i64;
+        }
+        let (parts, rest) = along.as_chunks::<PART>();
+        for (part, elements) in parts.iter().enumerate() {
             let mut is_there = false;
             for &element in elements {
-                is_there |= element.is(self.best);
+                is_there |= element == best;
             }
             if is_there {
-                for (place, &element) in elements.iter().enumerate() {
-                    if element.is(self.best) {
-                        return (part * PART + place) as i64;
-                    }
-                }
+                return (part * PART + place_in(elements, best)) as i64;
             }
         }
-        0
+        (parts.len() * PART + place_in(rest, best)) as i64
     }
+}
+
+#[inline(always)]
+fn place_in<T: Find>(elements: &[T], best: T) -> usize {
+    for (place, &element) in elements.iter().enumerate() {
+        if element == best {
+            return place;
+        }
+    }
+    0
 }
 
 /// Finds an element in each of some columns: from the last row up, so that the first stays.
