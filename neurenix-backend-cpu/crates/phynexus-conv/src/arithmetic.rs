@@ -33,3 +33,21 @@ pub trait Arithmetic: Copy + Send + Sync + 'static {
     /// The kernel for so many rows and vectors, runs of 16 channels, and rows 16 (`twice`: 32) elements apart.
     fn micro<S: Simd>(rows: usize, cols: usize, twice: bool) -> Micro<Self>;
 }
+
+/// An arithmetic that multiplies rows of a few channels side by side.
+pub trait RowArithmetic: Arithmetic {
+    /// The kernel for so many rows and vectors, 1 or 2, runs of any multiple of `DEPTH`, and rows `stride` elements
+    /// apart.
+    fn strided_micro<S: Simd>(rows: usize, cols: usize, stride: usize) -> Micro<Self>;
+
+    /// Makes pixels of floats, in place or at `to`; returns where they are.
+    ///
+    /// # Safety
+    /// `from` is valid for `len` floats, `to` for as many pixels.
+    unsafe fn pixels<S: Simd>(
+        simd: S,
+        from: *const f32,
+        len: usize,
+        to: *mut Self::Pixel,
+    ) -> *const Self::Pixel;
+}

@@ -1,7 +1,8 @@
 //! Convolution of bfloat16 activations.
 //!
-//! Strided and pointwise convolutions multiply bfloat16 (AVX-512 BF16: pairs of channels, added in f32; denormals
-//! count as zero). Winograd convolutions and the others multiply in f32, and round only what they store: F(4x4) takes
+//! Strided and pointwise convolutions, and those of few channels, multiply bfloat16 (AVX-512 BF16: pairs of channels,
+//! added in f32; denormals count as zero). With few channels, a pixel that is not finite may turn the results beside
+//! those that it belongs to to NaN. Winograd convolutions and the others multiply in f32, and round only what they store: F(4x4) takes
 //! a quarter of the multiplications, which is more than bfloat16 gains. Every result is rounded once.
 
 use half::bf16;
@@ -118,10 +119,13 @@ impl Bf16ConvPlan {
         let canonical = Canonical::new(weights, &self.shape, Direction::Forward);
         let threads = phynexus_runtime::threads();
         let packed = match &self.method {
-            Method::Direct(direct) => {
-                Weights::Narrow(direct.pack(canonical, Some, (bf16::from_f32, BFloat16::DEPTH), threads)?)
-            }
-            Method::First(first) => Weights::Wide(first.pack(canonical)?),
+            Method::Direct(direct) => Weights::Narrow(direct.pack(
+                canonical,
+                Some,
+                (bf16::from_f32, BFloat16::<bf16>::DEPTH),
+                threads,
+            )?),
+            Method::First(first) => Weights::Narrow(first.pack::<BFloat16<bf16>>(canonical, bf16::from_f32)?),
             Method::Winograd(winograd) => {
                 Weights::Wide(winograd.pack(canonical, Direction::Forward, threads)?)
             }
@@ -170,10 +174,10 @@ impl Bf16ConvPlan {
         unsafe {
             match (&self.method, x, &weights.weights) {
                 (Method::Direct(direct), Bf16Input::Blocked(x), Weights::Narrow(weights)) => {
-                    direct.run::<BFloat16>(batch, x.as_ptr(), bf16::ZERO, weights, y, raw, threads)?;
+                    direct.run::<BFloat16<bf16>>(batch, x.as_ptr(), bf16::ZERO, weights, y, raw, threads)?;
                 }
-                (Method::First(first), Bf16Input::Nchw(x), Weights::Wide(weights)) => {
-                    first.run(batch, x.as_ptr(), weights, y, raw, threads)?;
+                (Method::First(first), Bf16Input::Nchw(x), Weights::Narrow(weights)) => {
+                    first.run::<BFloat16<bf16>>(batch, x.as_ptr(), weights, y, raw, threads)?;
                 }
                 (Method::Winograd(winograd), Bf16Input::Blocked(x), Weights::Wide(weights)) => {
                     winograd.run(batch, x.as_ptr(), weights, y, raw, threads)?;

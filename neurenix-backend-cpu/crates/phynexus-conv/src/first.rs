@@ -5,12 +5,11 @@
 
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch_on};
 
+use crate::arithmetic::{Arithmetic, RowArithmetic};
 use crate::canonical::Canonical;
-use crate::element::Lanes;
-use crate::epilogue::RawEpilogue;
 use crate::interleaved::Interleaved;
 use crate::memory::{Aligned, OutOfMemory, Shared};
-use crate::micro::{Float, MicroArgs, max_rows, panel_width, strided_micro};
+use crate::micro::{MicroArgs, max_rows, panel_width};
 use crate::shape::ConvShape;
 use crate::split::{chunks, panels};
 use crate::tasks::for_each_with_scratch;
@@ -26,18 +25,18 @@ pub struct First {
     cols: usize,
 }
 
-struct Job<'a, T> {
+struct Job<'a, P: Arithmetic> {
     first: &'a First,
     batch: usize,
     x: *const f32,
-    weights: &'a [f32],
-    y: Shared<T>,
-    epilogue: RawEpilogue<T>,
+    weights: &'a [P::Weight],
+    y: Shared<P::Out>,
+    epilogue: P::Epilogue,
     threads: usize,
 }
 
 // SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
-unsafe impl<T: Lanes> Sync for Job<'_, T> {}
+unsafe impl<P: Arithmetic> Sync for Job<'_, P> {}
 
 impl First {
     /// The forward convolution, of one group.
@@ -53,25 +52,37 @@ impl First {
         shape.groups == 1 && shape.in_channels < LANES
     }
 
-    /// Products of one result.
-    fn depth(&self) -> usize {
-        self.shape.taps() * self.shape.in_channels
+    /// Products of one result, each run of them filled up to a multiple of `depth`.
+    fn products(&self, depth: usize) -> usize {
+        let (runs, run_len) = Interleaved::of(&self.shape).runs();
+        runs.len() * run_len.next_multiple_of(depth)
     }
 
-    /// Floats of the packed weights.
-    pub fn packed_len(&self) -> usize {
-        self.shape.out_channels.next_multiple_of(LANES) * self.depth()
+    /// Elements of the packed weights.
+    fn packed_len(&self, depth: usize) -> usize {
+        self.shape.out_channels.next_multiple_of(LANES) * self.products(depth)
     }
 
-    /// Packs weights: for each panel `[tap][channel][vectors of the panel]`.
-    pub fn pack(&self, canonical: Canonical<'_>) -> Result<Aligned<f32>, OutOfMemory> {
-        let mut packed = Aligned::zeroed(self.packed_len())?;
+    /// Packs weights: for each panel and run of products `[product / DEPTH][vectors of the panel][16][DEPTH]`; `narrow`
+    /// makes a weight of a float.
+    pub fn pack<P: Arithmetic>(
+        &self,
+        canonical: Canonical<'_>,
+        narrow: impl Fn(f32) -> P::Weight,
+    ) -> Result<Aligned<P::Weight>, OutOfMemory> {
+        let mut packed = Aligned::zeroed(self.packed_len(P::DEPTH))?;
+        let (_, run_len) = Interleaved::of(&self.shape).runs();
         for panel in panels(self.shape.out_channels.div_ceil(LANES), self.cols) {
-            let start = panel.start * LANES * self.depth();
+            let start = panel.start * LANES * self.products(P::DEPTH);
             for (vector, block) in panel.clone().enumerate() {
                 canonical.each_vector(0, block, |k, tap, values| {
-                    let at = start + ((tap * self.shape.in_channels + k) * panel.len() + vector) * LANES;
-                    packed[at..at + LANES].copy_from_slice(values);
+                    let product = tap * self.shape.in_channels + k;
+                    let product = product / run_len * run_len.next_multiple_of(P::DEPTH) + product % run_len;
+                    let (step, part) = (product / P::DEPTH, product % P::DEPTH);
+                    let at = start + (step * panel.len() + vector) * LANES * P::DEPTH + part;
+                    for (lane, &value) in values.iter().enumerate() {
+                        packed[at + lane * P::DEPTH] = narrow(value);
+                    }
                 });
             }
         }
@@ -83,32 +94,32 @@ impl First {
     /// # Safety
     /// `x` is valid for the dense NCHW input of the shape, `y` for the blocked output, the epilogue's addresses as
     /// `y`; `y` overlaps nothing; the weights come from [`pack`](Self::pack).
-    pub unsafe fn run<T: Lanes>(
+    pub unsafe fn run<P: RowArithmetic>(
         &self,
         batch: usize,
         x: *const f32,
-        weights: &[f32],
-        y: *mut T,
-        epilogue: RawEpilogue<T>,
+        weights: &[P::Weight],
+        y: *mut P::Out,
+        epilogue: P::Epilogue,
         threads: usize,
     ) -> Result<(), OutOfMemory> {
-        assert_eq!(weights.len(), self.packed_len(), "weights packed for this convolution");
-        let job = Job { first: self, batch, x, weights, y: Shared::new(y), epilogue, threads };
+        assert_eq!(weights.len(), self.packed_len(P::DEPTH), "weights packed for this convolution");
+        let job = Job::<P> { first: self, batch, x, weights, y: Shared::new(y), epilogue, threads };
         dispatch_on(self.isa, job)
     }
 }
 
-impl<T: Lanes> Kernel for Job<'_, T> {
+impl<P: RowArithmetic> Kernel for Job<'_, P> {
     type Output = Result<(), OutOfMemory>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) -> Self::Output {
-        self.strips::<S>()
+    fn run<S: Simd>(self, simd: S) -> Self::Output {
+        self.strips(simd)
     }
 }
 
-impl<T: Lanes> Job<'_, T> {
-    fn strips<S: Simd>(&self) -> Result<(), OutOfMemory> {
+impl<P: RowArithmetic> Job<'_, P> {
+    fn strips<S: Simd>(&self, simd: S) -> Result<(), OutOfMemory> {
         let first = self.first;
         let shape = &first.shape;
         let rows = Interleaved::of(shape);
@@ -117,18 +128,26 @@ impl<T: Lanes> Job<'_, T> {
         let strip = rows.results_within(STRIP).min(height.div_ceil(wanted));
         let strips = height.div_ceil(strip);
         let (runs, run_len) = rows.runs();
-        let scratch = rows.rows(strip) * rows.row_len();
+        // Rows of floats, then the same as pixels; the last run may be filled up by what lies behind them.
+        let copy_len = (rows.rows(strip) * rows.row_len()).next_multiple_of(LANES);
+        let run_len = run_len.next_multiple_of(P::DEPTH);
         let threads =
             if self.batch * height * width * self.weights.len() < 500_000 { 1 } else { self.threads };
-        for_each_with_scratch::<f32>(threads, self.batch * strips, scratch, |task, scratch| {
+        for_each_with_scratch::<f32>(threads, self.batch * strips, 2 * copy_len + LANES, |task, scratch| {
             let (index, sample) = (task % strips, task / strips);
             let results = index * strip..((index + 1) * strip).min(height);
             // SAFETY: the scratch holds the rows of a strip.
             unsafe {
                 let x = self.x.add(sample * shape.in_channels * shape.in_pixels());
                 rows.copy(x, results.start, results.len(), scratch);
+                let len = rows.rows(results.len()) * rows.row_len();
+                let behind = scratch.add(copy_len);
+                if P::DEPTH > 1 {
+                    behind.write_bytes(0, copy_len + LANES);
+                }
+                let pixels = P::pixels(simd, scratch, len, behind.cast());
                 for row in results.clone() {
-                    let a = scratch.add((row - results.start) * shape.stride[0] * rows.row_len());
+                    let a = pixels.add((row - results.start) * shape.stride[0] * rows.row_len());
                     self.row::<S>(sample, row, a, &runs, run_len);
                 }
             }
@@ -139,7 +158,14 @@ impl<T: Lanes> Job<'_, T> {
     ///
     /// # Safety
     /// `a` is the first copied row that it needs.
-    unsafe fn row<S: Simd>(&self, sample: usize, row: usize, a: *const f32, runs: &[isize], run_len: usize) {
+    unsafe fn row<S: Simd>(
+        &self,
+        sample: usize,
+        row: usize,
+        a: *const P::Pixel,
+        runs: &[isize],
+        run_len: usize,
+    ) {
         let first = self.first;
         let shape = &first.shape;
         let [height, width] = shape.out_size();
@@ -148,24 +174,23 @@ impl<T: Lanes> Job<'_, T> {
         for panel in panels(out_blocks, first.cols) {
             let is_last = panel.end == out_blocks;
             let lanes = if is_last { shape.out_channels - (out_blocks - 1) * LANES } else { LANES };
-            let finish = self.epilogue.finish(panel.start, lanes);
             for columns in chunks(width, max_rows(S::ISA, panel.len())) {
                 let y =
                     (((sample * out_blocks + panel.start) * height + row) * width + columns.start) * LANES;
                 // SAFETY: the results lie within the output, what they need within the copied rows.
                 unsafe {
-                    strided_micro::<S, T>(columns.len(), panel.len(), stride)(&MicroArgs::<Float<T>> {
+                    P::strided_micro::<S>(columns.len(), panel.len(), stride)(&MicroArgs::<P> {
                         a: a.add(columns.start * stride),
                         runs: runs.as_ptr(),
                         run_count: runs.len(),
                         run_len,
                         row_stride: stride,
-                        b: self.weights.as_ptr().add(panel.start * LANES * first.depth()),
+                        b: self.weights.as_ptr().add(panel.start * LANES * first.products(P::DEPTH)),
                         c: self.y.get().add(y),
                         c_row: LANES,
                         c_vector: height * width * LANES,
                         resume: false,
-                        finish: finish.at(y),
+                        finish: P::finish(&self.epilogue, panel.start, lanes, y),
                     });
                 }
             }

@@ -2,6 +2,7 @@
 
 use phynexus_simd::{Isa, LANES};
 
+use crate::arithmetic::Arithmetic;
 use crate::canonical::{Canonical, Direction};
 use crate::depthwise::Depthwise;
 use crate::direct::{Direct, Placement};
@@ -79,7 +80,12 @@ impl GradInputPlan {
             Method::Phases(phases) => phases
                 .iter()
                 .map(|phase| {
-                    phase.direct.pack(canonical, |tap| phase.slots[tap], (|weight| weight, 1), threads)
+                    phase.direct.pack(
+                        canonical,
+                        |tap| phase.slots[tap],
+                        (|weight| weight, Float::<f32>::DEPTH),
+                        threads,
+                    )
                 })
                 .collect::<Result<_, _>>()?,
         };

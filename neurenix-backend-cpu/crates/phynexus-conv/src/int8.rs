@@ -2,6 +2,7 @@
 //!
 //! Sums are exact; what is stored is `round(real / scale) + zero_point`, cut off at 0 and 255.
 
+use half::bf16;
 use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch};
 
 use crate::arithmetic::Arithmetic;
@@ -13,7 +14,7 @@ use crate::error::{ConvError, check_len};
 use crate::first::First;
 use crate::groups;
 use crate::memory::{Aligned, Shared};
-use crate::micro::{Int8, Requantize};
+use crate::micro::{BFloat16, Float, Int8, Requantize};
 use crate::plan::pack_bias;
 use crate::shape::ConvShape;
 use crate::tasks::for_each;
@@ -30,7 +31,7 @@ pub struct Quantization {
 /// What a convolution of 8-bit integers reads.
 #[derive(Clone, Copy, Debug)]
 pub enum Int8Input<'a> {
-    /// Dense NCHW of f32: for few channels, which are multiplied in f32.
+    /// Dense NCHW of f32: for few channels, which are multiplied in bfloat16 or f32.
     Nchw(&'a [f32]),
     /// Blocks of 16 channels.
     Blocked(&'a [u8]),
@@ -60,6 +61,8 @@ pub struct Int8ConvPlan {
 
 enum Weights {
     Narrow(Aligned<i8>),
+    /// Multiplied as bfloat16, if there is such an instruction.
+    Half(Aligned<bf16>),
     Wide(Aligned<f32>),
 }
 
@@ -135,7 +138,10 @@ impl Int8ConvPlan {
         }
         let canonical = Canonical::new(&changed, &self.shape, Direction::Forward);
         let weights = match &self.method {
-            Method::First(first) => Weights::Wide(first.pack(canonical)?),
+            Method::First(first) if phynexus_simd::has_bf16() => {
+                Weights::Half(first.pack::<BFloat16<u8>>(canonical, bf16::from_f32)?)
+            }
+            Method::First(first) => Weights::Wide(first.pack::<Float<u8>>(canonical, |weight| weight)?),
             Method::Direct(direct) => {
                 let threads = phynexus_runtime::threads();
                 Weights::Narrow(direct.pack(
@@ -181,11 +187,20 @@ impl Int8ConvPlan {
         let (y, output) = (y.as_mut_ptr(), weights.output);
         let bias = weights.bias.as_ptr();
         match (&self.method, x, &weights.weights) {
-            (Method::First(first), Int8Input::Nchw(x), Weights::Wide(packed)) => {
+            (Method::First(first), Int8Input::Nchw(x), packed) => {
                 assert!(epilogue.residual.is_none() && (!epilogue.relu || output.zero_point == 0));
                 let raw = RawEpilogue { bias, residual: std::ptr::null(), relu: epilogue.relu };
+                let x = x.as_ptr();
                 // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
-                unsafe { first.run(batch, x.as_ptr(), packed, y, raw, threads)? };
+                unsafe {
+                    match packed {
+                        Weights::Half(packed) => {
+                            first.run::<BFloat16<u8>>(batch, x, packed, y, raw, threads)?
+                        }
+                        Weights::Wide(packed) => first.run::<Float<u8>>(batch, x, packed, y, raw, threads)?,
+                        Weights::Narrow(_) => panic!("the weights of this convolution"),
+                    }
+                }
             }
             (Method::Direct(direct), Int8Input::Blocked(x), Weights::Narrow(packed)) => {
                 let residual = epilogue.residual.map(|(residual, quantization)| {

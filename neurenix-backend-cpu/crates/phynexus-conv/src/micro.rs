@@ -12,7 +12,7 @@ use crate::arithmetic::Arithmetic;
 
 #[cfg(target_arch = "x86_64")]
 pub use bfloat16::BFloat16;
-pub use float::{Float, strided_micro};
+pub use float::Float;
 #[cfg(target_arch = "x86_64")]
 pub use int8::{Int8, Requantize};
 

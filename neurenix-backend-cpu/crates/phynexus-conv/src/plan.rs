@@ -2,6 +2,7 @@
 
 use phynexus_simd::{Isa, LANES};
 
+use crate::arithmetic::Arithmetic;
 use crate::canonical::{Canonical, Direction};
 use crate::depthwise::Depthwise;
 use crate::direct::Direct;
@@ -157,8 +158,10 @@ impl ConvPlan {
         // Many weights take longer to pack than a thread to wake.
         let threads = if weights.len() < 50_000 { 1 } else { phynexus_runtime::threads() };
         let packed = match &self.method {
-            Method::Direct(direct) => direct.pack(canonical, Some, (|weight| weight, 1), threads)?,
-            Method::First(first) => first.pack(canonical)?,
+            Method::Direct(direct) => {
+                direct.pack(canonical, Some, (|weight| weight, Float::<f32>::DEPTH), threads)?
+            }
+            Method::First(first) => first.pack::<Float<f32>>(canonical, |weight| weight)?,
             Method::Winograd(winograd) => winograd.pack(canonical, Direction::Forward, threads)?,
             Method::Depthwise(depthwise) => depthwise.pack(weights, Direction::Forward)?,
         };
@@ -204,7 +207,7 @@ impl ConvPlan {
         unsafe {
             match &self.method {
                 Method::Direct(direct) => direct.run::<Float<f32>>(batch, x, 0.0, packed, y, raw, threads)?,
-                Method::First(first) => first.run(batch, x, packed, y, raw, threads)?,
+                Method::First(first) => first.run::<Float<f32>>(batch, x, packed, y, raw, threads)?,
                 Method::Winograd(winograd) => winograd.run(batch, x, packed, y, raw, threads)?,
                 Method::Depthwise(depthwise) => depthwise.run(batch, x, packed, y, raw, threads)?,
             }

@@ -19,7 +19,7 @@ fn blocks(planes: Planes, x: &[f32]) -> Vec<bf16> {
 }
 
 fn check(shape: &ConvShape, numbers: &mut Numbers) {
-    let x = rounded(numbers, shape.in_len());
+    let x = rounded(numbers, shape.in_len()); // exact in bfloat16, also as NCHW of f32
     let weights = rounded(numbers, shape.weight_len());
     let bias = numbers.fill(shape.out_channels);
     let residual = rounded(numbers, shape.out_len());

@@ -56,6 +56,7 @@ fn check(shape: &ConvShape, relu: bool, numbers: &mut Numbers) {
         (x, weights.iter().enumerate().map(|(i, w)| (w / step(i)).round_ties_even() * step(i)).collect())
     };
     let sums = convolve(shape, &x, &weights);
+    let magnitude = (depth as f64).sqrt() * 0.5 / f64::from(output.scale);
     let residual = stored((shape.batch, shape.out_channels, shape.out_pixels()), &residual_blocks);
     let found = stored((shape.batch, shape.out_channels, shape.out_pixels()), &y);
     for (i, (&found, &sum)) in found.iter().zip(&sums).enumerate() {
@@ -66,7 +67,9 @@ fn check(shape: &ConvShape, relu: bool, numbers: &mut Numbers) {
         let real = if relu { real.max(0.0) } else { real };
         let expected = (real / f64::from(output.scale) + f64::from(output.zero_point)).clamp(0.0, 255.0);
         let error = (f64::from(found) - expected).abs();
-        assert!(error <= 0.51, "{shape:?}: {found} instead of {expected} at {i}");
+        // Few channels are multiplied in bfloat16.
+        let tolerance = if plan.reads_nchw() { 0.51 + 0.006 * (1.0 + magnitude) } else { 0.51 };
+        assert!(error <= tolerance, "{shape:?}: {found} instead of {expected} at {i}");
     }
 }
 

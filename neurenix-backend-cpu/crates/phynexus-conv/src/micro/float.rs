@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use phynexus_simd::{Kernel, LANES, Simd};
 
 use super::{Micro, MicroArgs, conjure, each_row, max_rows, table};
-use crate::arithmetic::Arithmetic;
+use crate::arithmetic::{Arithmetic, RowArithmetic};
 use crate::element::Lanes;
 use crate::epilogue::{Finish, RawEpilogue};
 
@@ -43,17 +43,22 @@ impl<T: Lanes> Arithmetic for Float<T> {
     }
 }
 
-/// The kernel for so many rows and vectors, 1 or 2, runs of any length and rows `stride` floats apart.
-pub fn strided_micro<S: Simd, T: Lanes>(rows: usize, cols: usize, stride: usize) -> Micro<Float<T>> {
-    let table = match (cols, stride) {
-        (1, 3) => &Table::<S, T, 1, 3, 0>::ALL,
-        (2, 3) => &Table::<S, T, 2, 3, 0>::ALL,
-        (1, 6) => &Table::<S, T, 1, 6, 0>::ALL,
-        (2, 6) => &Table::<S, T, 2, 6, 0>::ALL,
-        (1, _) => &Table::<S, T, 1, 0, 0>::ALL,
-        _ => &Table::<S, T, 2, 0, 0>::ALL,
-    };
-    table[rows - 1].expect("a panel that max_rows allows")
+impl<T: Lanes> RowArithmetic for Float<T> {
+    fn strided_micro<S: Simd>(rows: usize, cols: usize, stride: usize) -> Micro<Self> {
+        let table = match (cols, stride) {
+            (1, 3) => &Table::<S, T, 1, 3, 0>::ALL,
+            (2, 3) => &Table::<S, T, 2, 3, 0>::ALL,
+            (1, 6) => &Table::<S, T, 1, 6, 0>::ALL,
+            (2, 6) => &Table::<S, T, 2, 6, 0>::ALL,
+            (1, _) => &Table::<S, T, 1, 0, 0>::ALL,
+            _ => &Table::<S, T, 2, 0, 0>::ALL,
+        };
+        table[rows - 1].expect("a panel that max_rows allows")
+    }
+
+    unsafe fn pixels<S: Simd>(_simd: S, from: *const f32, _len: usize, _to: *mut f32) -> *const f32 {
+        from
+    }
 }
 
 struct Block<'a, T: Lanes, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize>(

@@ -126,8 +126,13 @@ impl<T: Lanes> Job<'_, T> {
                 self.transform_block(simd, &block, scratch);
                 for panel in panels(winograd.out_blocks(), cols) {
                     let weights = self.weights.as_ptr().add(panel.start * LANES * inner * LANES * POSITIONS);
-                    let product =
-                        Product { block: &block, cols: panel.len(), blocks: 0..inner, all_blocks: inner };
+                    let product = Product {
+                        block: &block,
+                        cols: panel.len(),
+                        blocks: 0..inner,
+                        all_blocks: inner,
+                        next: &[],
+                    };
                     product.run::<S>(scratch, weights, inner * LANES * panel.len() * LANES, sums);
                     self.finish_tiles(simd, &block, &panel, sums);
                 }
@@ -152,7 +157,10 @@ impl<T: Lanes> Job<'_, T> {
 
         let v_len = most.div_ceil(largest) * chunk_len(largest, inner);
         let run_bytes = LANES * POSITIONS * cols * LANES * size_of::<f32>();
-        let runs = (TASK_WEIGHTS / run_bytes).clamp(1, inner);
+        // One chunk of tiles: less is multiplied than read, so much is read at a time, and ahead.
+        let is_single = most <= largest;
+        let task_weights = if is_single { 2 * TASK_WEIGHTS } else { TASK_WEIGHTS };
+        let runs = (task_weights / run_bytes).clamp(1, inner);
         let w_len = POSITIONS * (runs * LANES * cols * LANES + GAP);
         let m_len = most.div_ceil(largest) * chunk_len(largest, cols);
         for_each_with_scratch::<f32>(self.threads, blocks * parts, v_len + w_len + m_len, |task, tiles| {
@@ -164,9 +172,17 @@ impl<T: Lanes> Job<'_, T> {
                 self.transform_block(simd, &block, tiles);
                 for panel in &panels[part(panels.len(), parts, task % parts)] {
                     for blocks in chunks(inner, runs) {
+                        let next =
+                            if is_single { self.weights_after(panel, &blocks, runs) } else { Vec::new() };
                         let position_stride = blocks.len() * LANES * panel.len() * LANES + GAP;
                         self.transform_weights(simd, &blocks, panel, weights, position_stride);
-                        let product = Product { block: &block, cols: panel.len(), blocks, all_blocks: inner };
+                        let product = Product {
+                            block: &block,
+                            cols: panel.len(),
+                            blocks,
+                            all_blocks: inner,
+                            next: &next,
+                        };
                         product.run::<S>(tiles, weights, position_stride, sums);
                     }
                     self.finish_tiles(simd, &block, panel, sums);
@@ -236,6 +252,21 @@ impl<T: Lanes> Job<'_, T> {
         });
     }
 
+    /// The untransformed weights that follow these channels of a panel, for each of its blocks.
+    fn weights_after(&self, panel: &Range<usize>, blocks: &Range<usize>, runs: usize) -> Vec<&[f32]> {
+        let run_len = LANES * 9 * LANES;
+        let all = self.winograd.in_blocks();
+        let slice = |out_block: usize, first: usize| {
+            let start = ((out_block * all + first) * run_len).min(self.weights.len());
+            &self.weights[start..(start + runs * run_len).min(self.weights.len())]
+        };
+        if blocks.end < all {
+            panel.clone().map(|out_block| slice(out_block, blocks.end)).collect()
+        } else {
+            panel.clone().map(|out_block| slice(out_block + panel.len(), 0)).collect()
+        }
+    }
+
     /// # Safety
     /// `sums` holds the sums of the block's tiles for the panel.
     unsafe fn finish_tiles<S: Simd>(&self, simd: S, block: &Block, panel: &Range<usize>, sums: *const f32) {
@@ -271,6 +302,8 @@ struct Product<'a> {
     blocks: Range<usize>,
     /// Blocks of input channels there are.
     all_blocks: usize,
+    /// Weights that are read next, and come from far.
+    next: &'a [&'a [f32]],
 }
 
 impl Product<'_> {
@@ -285,6 +318,9 @@ impl Product<'_> {
     ) {
         let mut runs = Vec::with_capacity(self.blocks.len());
         for position in 0..POSITIONS {
+            for next in self.next {
+                prefetch(&next[part(next.len(), POSITIONS, position)]);
+            }
             for (index, chunk) in self.block.chunks() {
                 let rows = chunk.len();
                 runs.clear();
@@ -311,5 +347,16 @@ impl Product<'_> {
                 }
             }
         }
+    }
+}
+
+/// Asks for the lines of memory to come into the second cache.
+fn prefetch(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(LANES) {
+        // SAFETY: a hint reads nothing.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T1 }>(line.as_ptr().cast())
+        };
     }
 }
