@@ -6,6 +6,7 @@ import gc
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
@@ -132,3 +133,28 @@ def test_two_threads_get_the_bits_of_one() -> None:
         thread.join()
     assert len(found) == 60
     assert set(found) == {wanted}
+
+
+def test_arrays_and_weights_come_to_the_engine_without_a_copy(tmp_path: Path) -> None:
+    array = np.arange(6, dtype=np.float32)
+    x = nx.from_numpy(array)
+    assert (x + nx.ones((6,))).tolist() == [1, 2, 3, 4, 5, 6]
+    x[0] = 9.0
+    assert array[0] == 9.0
+    path = tmp_path / "weights.safetensors"
+    nx.io.save_safetensors(path, {"x": x})
+    (loaded,) = nx.io.load_safetensors(path).values()
+    assert loaded.device is nx.ones((1,)).device
+    assert (loaded * 2).tolist() == [18, 2, 4, 6, 8, 10]
+
+
+def test_tensors_of_a_trace_say_what_they_are() -> None:
+    kept = []
+
+    def leaves(x: nx.Tensor) -> nx.Tensor:
+        kept.append(x)
+        return x + 1
+
+    nx.graph.trace_function(leaves, nx.ones((2,)))
+    with pytest.raises(nx.TraceError, match="made in a trace"):
+        kept[0] + nx.ones((2,))

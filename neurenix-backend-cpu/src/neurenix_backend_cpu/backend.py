@@ -11,6 +11,7 @@ import numpy as np
 
 from neurenix.backends import DeviceInfo, Kernel, Shape
 from neurenix.backends.numpy.table import view
+from neurenix.dtypes import as_dtype
 from neurenix_backend_cpu import _native
 from neurenix_backend_cpu.executable import Executable, compile_graph
 from neurenix_backend_cpu.kernels import kernels, native_kernels
@@ -53,9 +54,13 @@ class CpuBackend:
 
     def from_host(self, array: Array, index: int) -> Array:
         """Return a dense copy."""
-        buffer = _native.allocate(array.shape, array.dtype)
+        buffer = _native.allocate(array.shape, as_dtype(array.dtype))
         np.copyto(buffer, array)
         return buffer
+
+    def share_host(self, array: Array, index: int) -> Array:
+        """Return the array itself: a buffer is one."""
+        return array
 
     def to_host(self, tensor: Tensor) -> Array:
         """Return the array itself, without a copy."""

@@ -174,9 +174,7 @@ class _Bindings:
         # Weights that the engine keeps in another form have to be watched; others are read in
         # each run where they are.
         packed_captured = {n - self._first for n in packed if n < self._first_folded}
-        self._watched = [
-            (n, self._tensors[n]) for n in sorted(packed_captured)
-        ]
+        self._watched = [(n, self._tensors[n]) for n in sorted(packed_captured)]
         self._seen: list[tuple[object, int]] = [(None, -1)] * len(self._watched)
         self._written = [
             tensor
@@ -290,4 +288,3 @@ def _real(value: Value) -> Tensor:
     if value.tensor is None:
         raise NeurenixError(f"{value.name} is no captured tensor")
     return value.tensor
-

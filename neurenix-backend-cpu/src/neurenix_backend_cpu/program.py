@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from neurenix.ops.op import Op
 
 # What plans carry out themselves, of 32-bit floats.
-_PLANNED = frozenset(
-    {"conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear", "matmul"}
-)
+_PLANNED = frozenset({"conv2d", "conv2d_grad_input", "conv2d_grad_weight", "linear", "matmul"})
 _COPIES = frozenset({"assign"})
 
 

@@ -17,6 +17,7 @@ Install = Callable[..., Path]
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Return a function that writes a distribution, without its modules, onto the path."""
+    monkeypatch.delenv("NEURENIX_PLUGIN_AUTOLOAD")
 
     def write(name: str, points: str, *, version: str = "1.0", site: str = "site") -> Path:
         place = tmp_path / site

@@ -99,6 +99,8 @@ fn read<'py>(tensor: Borrowed<'_, 'py, PyAny>) -> PyResult<Argument<'py>> {
     let buffer = tensor.getattr(intern!(py, "buffer"))?;
     // SAFETY: a check of the object's type.
     if unsafe { PyArray_Check(py, buffer.as_ptr()) } == 0 {
+        // What stands for a buffer in a trace explains itself when it is asked for its memory.
+        buffer.getattr(intern!(py, "nbytes"))?;
         return Err(PyTypeError::new_err(format!(
             "a native kernel got a tensor whose buffer is no NumPy array but {}",
             buffer.get_type().name()?

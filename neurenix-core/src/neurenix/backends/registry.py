@@ -36,6 +36,7 @@ __all__ = [
     "open_backend",
     "record_of",
     "resolve",
+    "sharing_device",
 ]
 
 _bound: dict[Device, BackendRecord] = {}
@@ -274,6 +275,12 @@ def _say_what_came_before(chosen: Device) -> None:
 def cpu_device() -> Device:
     """Return the preferred device on the host's processor."""
     return resolve(DeviceType.CPU)
+
+
+def sharing_device() -> Device:
+    """Return the preferred device on the host's processor that computes on NumPy's memory."""
+    device = cpu_device()
+    return device if hasattr(device.backend, "share_host") else host_device()
 
 
 @cache

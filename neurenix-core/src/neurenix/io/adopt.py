@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from neurenix.backends.registry import host_device
 from neurenix.dtypes import as_dtype
 from neurenix.ops.dispatch import make
 from neurenix.ops.tape import version_of
 from neurenix.tensor import Tensor
+from neurenix.tensor.host import from_memory
 
 
 def adopt(array: np.ndarray[Any, Any]) -> Tensor:
@@ -19,7 +19,7 @@ def adopt(array: np.ndarray[Any, Any]) -> Tensor:
     ``from_numpy`` must expect others to write to its array and so keeps caches from trusting
     it; here nobody else holds the array.
     """
-    return make(array, as_dtype(array.dtype), array.shape, host_device())
+    return from_memory(array, as_dtype(array.dtype))
 
 
 def strided_view(

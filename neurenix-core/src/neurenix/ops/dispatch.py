@@ -151,7 +151,7 @@ def execute(
         key = (*key, attrs["dtype"])
     kernel = device.kernels[key]
     if kernel is None:
-        return _without_kernel(op, inputs, attrs, device)
+        return _without_kernel(op, inputs, attrs, device, key)
     if op.donates and not kernel.strided and _strided_donors(op, inputs):
         return _on_dense_donors(op, inputs, attrs, device)
     metas = op.meta(*inputs, **attrs)
@@ -235,10 +235,10 @@ def copy_into(out: Tensor, source: Tensor) -> None:
 
 
 def _without_kernel(
-    op: Op, inputs: Inputs, attrs: dict[str, Any], device: Device
+    op: Op, inputs: Inputs, attrs: dict[str, Any], device: Device, key: tuple[Any, ...]
 ) -> tuple[Tensor, ...]:
     if op.decomposition is None:
-        return _on_host(op, inputs, attrs, device)
+        return _on_host(op, inputs, attrs, device, key)
     grad, tracer = mode.grad, mode.tracer
     mode.set(grad=False, tracer=None)
     try:
@@ -260,15 +260,17 @@ def _without_kernel(
 _warned: set[tuple[str, str]] = set()
 
 
-def _on_host(op: Op, inputs: Inputs, attrs: dict[str, Any], device: Device) -> tuple[Tensor, ...]:
+def _on_host(
+    op: Op, inputs: Inputs, attrs: dict[str, Any], device: Device, key: tuple[Any, ...]
+) -> tuple[Tensor, ...]:
     host = host_device()
     dtypes = ", ".join(str(x.dtype) for x in inputs if x is not None)
-    if host is device:
-        if op.name not in host.kernels.native:
-            raise DeviceError(
-                f"{op.name!r} has no kernel on {device}, none on the host and no decomposition; "
-                "declare one with its decompose()"
-            )
+    if op.name not in host.kernels.native:
+        raise DeviceError(
+            f"{op.name!r} has no kernel on {device}, none on the host and no decomposition; "
+            "declare one with its decompose()"
+        )
+    if host is device or host.kernels[key] is None:
         raise DTypeError(f"{op.name!r} does not take inputs of dtype {dtypes}; cast them first")
     policy = host_fallback()
     message = f"{op.name!r} of ({dtypes}) has no kernel on {device}"

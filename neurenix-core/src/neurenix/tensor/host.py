@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurenix.backends.registry import host_device
+from neurenix.backends.registry import sharing_device
 from neurenix.dtypes import DType, as_dtype, check_fits, float32, float64, int64
 from neurenix.errors import DTypeError, ShapeError
 from neurenix.ops import dispatch, tape
@@ -71,9 +71,16 @@ def from_numpy(array: Array) -> Tensor:
     array = array.view(np.ndarray)  # of a subclass, whose operations may mean something else
     if not array.flags.carray or not array.dtype.isnative:
         array = np.array(array, dtype=dtype, order="C")
-    tensor = dispatch.make(array, dtype, array.shape, host_device())
+    tensor = from_memory(array, dtype)
     tape.version_of(tensor).lent = True  # whoever holds the array may write it
     return tensor
+
+
+def from_memory(array: Array, dtype: DType) -> Tensor:
+    """Return a tensor over a dense, aligned, writable array of one of our dtypes, on the CPU."""
+    device = sharing_device()
+    backend: Any = device.backend
+    return dispatch.make(backend.share_host(array, device.index), dtype, array.shape, device)
 
 
 def from_dlpack(source: Any) -> Tensor:

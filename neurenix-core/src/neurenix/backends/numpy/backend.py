@@ -63,6 +63,10 @@ class NumpyBackend:
         """Return a dense copy."""
         return np.array(array, order="C", copy=True)
 
+    def share_host(self, array: Array, index: int) -> Array:
+        """Return the array itself: a buffer is one."""
+        return array
+
     def to_host(self, tensor: Tensor) -> Array:
         """Return the array itself, without a copy."""
         return view(tensor)
