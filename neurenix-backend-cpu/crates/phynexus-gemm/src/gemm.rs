@@ -13,8 +13,8 @@ use phynexus_runtime::{parallel_for, threads};
 /// Floats of `B` that are packed at a time.
 const PACKED_FLOATS: usize = 4 << 20;
 
-/// Blocks of rows of a part: its rows of `A`, packed, take about half of the second-level cache.
-const PART_BLOCKS: usize = 16;
+/// Rows up to which each part packs what it needs of the right operand: all rows are in one part.
+const AS_NEEDED_ROWS: usize = 448;
 
 /// Blocks of rows up to which a right operand with adjacent columns is read where it lies: later
 /// blocks find what the first one reads in the cache, and a copy would cost more than it gains.
@@ -136,7 +136,7 @@ fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Targ
         return;
     }
     let in_place = b.col_stride() == 1 && a.rows() <= IN_PLACE_BLOCKS * S::ROWS;
-    if in_place || a.rows() <= 2 * PART_BLOCKS * S::ROWS {
+    if in_place || a.rows() <= AS_NEEDED_ROWS {
         let b = if in_place { Right::InPlace(b) } else { Right::AsNeeded(b) };
         let product = Product { a, b, layout, c, epilogue, continues: false, is_partial: false };
         share_out(simd, workers, &product);
@@ -180,20 +180,32 @@ fn plain<S: Simd>(simd: S, workers: usize, a: MatRef<'_>, b: MatRef<'_>, c: Targ
 
 /// Cuts a product into parts for the threads.
 fn share_out<S: Simd>(simd: S, workers: usize, product: &Product<'_>) {
-    /// Panels of a part: enough to make up for packing its rows of `A`.
-    const PART_PANELS: usize = 64;
+    /// Floats of `A` in a part, at least 112 rows of them: packed, they fit the second-level cache.
+    const PART_FLOATS: usize = 112 * 1024;
+    /// Columns of a part: enough to make up for packing its rows of `A`.
+    const PART_COLS: usize = 1024;
     let (rows, panels) = (product.a.rows(), product.layout.count());
-    let (mut row_parts, mut panel_parts) =
-        (rows.div_ceil(PART_BLOCKS * S::ROWS), panels.div_ceil(PART_PANELS));
+    let packs_b = matches!(product.b, Right::AsNeeded(_));
+    let part_rows = (PART_FLOATS / product.a.cols().max(1)).clamp(112, 4096);
+    let mut row_parts = if packs_b { 1 } else { rows.div_ceil(part_rows) };
+    let mut panel_parts = product.layout.cols.div_ceil(PART_COLS);
     let work = rows * product.layout.cols * product.a.cols();
     if workers > 1 && work >= PARALLEL_WORK {
         let wanted = workers.min(work / (PARALLEL_WORK / 2));
-        while row_parts * panel_parts % wanted != 0 && row_parts * panel_parts < 4 * wanted {
+        // A few parts for each thread even out what else the processors do.
+        let least = (3 * wanted).min(work / PARALLEL_WORK);
+        loop {
+            let parts = row_parts * panel_parts;
+            if parts >= least && (parts.is_multiple_of(wanted) || parts >= 4 * wanted) {
+                break;
+            }
             let (high, wide) = (rows / row_parts / S::ROWS, panels / panel_parts);
-            if high >= wide && high >= 2 {
+            if high >= 2 && (high >= wide || wide < 2) && !packs_b {
                 row_parts += 1;
             } else if wide >= 2 {
                 panel_parts += 1;
+            } else if high >= 2 {
+                row_parts += 1;
             } else {
                 break;
             }

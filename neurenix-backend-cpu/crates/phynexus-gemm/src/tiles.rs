@@ -12,8 +12,10 @@ use crate::pack::PackA;
 use crate::pack::with_floats;
 use crate::packed::PanelLayout;
 
-/// Depth of a block: sums that go on from memory are few, and the packed rows of a part and a panel
-/// of `B` stay in the second-level cache.
+/// Depth of a block of packed panels: as good as never do sums go on from memory.
+const PACKED_DEPTH: usize = 2048;
+
+/// Depth of a block otherwise: what is packed as it is needed stays in the second-level cache.
 const DEPTH: usize = 512;
 
 /// The most floats that the sums of a block have on any instruction set.
@@ -85,20 +87,21 @@ impl Product<'_> {
             return;
         }
         let depth = self.a.cols();
+        let most = if let Right::Packed(_) = self.b { PACKED_DEPTH } else { DEPTH };
         let a_floats = match self.packs_a::<S>(&rows, &panels) {
-            true => rows.len() * depth.min(DEPTH).next_multiple_of(LANES),
+            true => rows.len() * depth.min(most).next_multiple_of(LANES),
             false => 0,
         };
         let b_floats = match self.b {
             Right::Packed(_) => 0,
-            Right::InPlace(_) => self.layout.edge_width() * depth.min(DEPTH),
-            Right::AsNeeded(_) => PANELS_AS_NEEDED.min(panels.len()) * self.layout.width * depth.min(DEPTH),
+            Right::InPlace(_) => self.layout.edge_width() * depth.min(most),
+            Right::AsNeeded(_) => PANELS_AS_NEEDED.min(panels.len()) * self.layout.width * depth.min(most),
         };
         with_floats(a_floats + b_floats, |scratch| {
             let copies = Copies { a: (a_floats > 0).then_some(scratch), b: scratch.wrapping_add(a_floats) };
             let mut k = 0;
             loop {
-                let deep = DEPTH.min(depth - k);
+                let deep = most.min(depth - k);
                 // SAFETY: as the caller vouches; the scratch holds the copies.
                 unsafe { self.layer(simd, &rows, &panels, k..k + deep, copies) };
                 k += deep;
@@ -131,13 +134,9 @@ impl Product<'_> {
         k: Range<usize>,
         copies: Copies,
     ) {
-        if let Some(mut to) = copies.a {
-            for block in blocks(rows.clone(), S::ROWS) {
-                // SAFETY: rows of `a`; the scratch holds them.
-                let a = unsafe { self.some_of_a(&block, &k) };
-                simd.vectorize(PackA { a, to });
-                to = to.wrapping_add(block.len() * k.len().next_multiple_of(LANES));
-            }
+        if let Some(to) = copies.a {
+            // SAFETY: as the caller vouches.
+            unsafe { self.pack_rows(simd, rows, &k, to) };
         }
         let widest = blocks(rows.clone(), S::ROWS).map(|block| widest::<S>(block.len())).min();
         let group = widest.unwrap_or(S::COLS) / S::COLS;
@@ -162,6 +161,22 @@ impl Product<'_> {
                 unsafe { self.block(simd, a, b, &block, panel..panel + many, &k) };
             }
             panel += many;
+        }
+    }
+
+    /// Packs rows of `A` block by block, some `k` of all blocks at a time: the pages and the lines
+    /// that blocks share are then still at hand.
+    unsafe fn pack_rows<S: Simd>(&self, simd: S, rows: &Range<usize>, k: &Range<usize>, to: *mut f32) {
+        const TOGETHER: usize = 4 * LANES;
+        for from in k.clone().step_by(TOGETHER) {
+            let some = from..k.end.min(from + TOGETHER);
+            let mut first = to;
+            for block in blocks(rows.clone(), S::ROWS) {
+                // SAFETY: rows of `a`; the scratch holds them.
+                let a = unsafe { self.some_of_a(&block, &some) };
+                simd.vectorize(PackA { a, to: first.wrapping_add((from - k.start) * block.len()) });
+                first = first.wrapping_add(block.len() * k.len().next_multiple_of(LANES));
+            }
         }
     }
 
