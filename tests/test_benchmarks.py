@@ -19,7 +19,7 @@ ALONE = {
         {"neurenix eager", "neurenix plan"},
     ),
     "resnet18_training": (
-        ["--rounds", "2", "--batch", "2", "--size", "32"],
+        ["--rounds", "2", "--batch", "4", "--size", "96"],
         {"neurenix eager", "neurenix step"},
     ),
     "tutorial": (

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import neurenix as nx
+from neurenix.errors import TraceError
 
 RunPython = Callable[..., CompletedProcess[str]]
 
@@ -98,6 +99,7 @@ def test_too_many_axes_are_an_error() -> None:
 FORK = """
 import os, sys
 import neurenix as nx
+from neurenix.errors import TraceError
 x = nx.randn((1 << 20,), generator=nx.Generator(0))
 total = x.exp().sum().item()
 child = os.fork()
@@ -156,5 +158,5 @@ def test_tensors_of_a_trace_say_what_they_are() -> None:
         return x + 1
 
     nx.graph.trace_function(leaves, nx.ones((2,)))
-    with pytest.raises(nx.TraceError, match="made in a trace"):
+    with pytest.raises(TraceError, match="made in a trace"):
         kept[0] + nx.ones((2,))
