@@ -112,19 +112,29 @@ def test_a_planned_step_is_the_eager_step(name: str, optimizer: str) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale)
 
 
-def test_steps_of_resnet18_follow_the_eager_ones() -> None:
-    (ours, our_rule, our_step), (theirs, their_rule, their_step) = pair("resnet18", "momentum")
-    shape = NETWORKS["resnet18"][1]
+def test_a_step_of_resnet18_is_the_eager_one() -> None:
+    """One step: later ones differ by more, since a ReLU that flips changes all that follow."""
+    nx.manual_seed(1)
+    make, shape = NETWORKS["resnet18"]
+    ours = make()
+    theirs = copy.deepcopy(ours)
+    rules = [OPTIMIZERS["sgd"](module.parameters()) for module in (ours, theirs)]
+    our_step, their_step = step_of(ours, rules[0]), step_of(theirs, rules[1])
     x, target = nx.randn(shape), nx.randint(0, 4, (shape[0],))
     executable: Any = make_executable(trace_function(our_step, x, target))
     assert type(executable).__name__ == "Executable", "core's own plan runs it"
-    assert "max_pool2d_backward in blocks" in executable.describe()
+    text = executable.describe()
+    assert "max_pool2d_backward in blocks" in text
+    assert "batch_norm_train+add+relu in blocks" in text
+    assert "gt+where+batch_norm_backward in blocks" in text
+    assert "to blocks" not in text.replace("adaptive_avg_pool2d_backward to blocks", "")
     found, expected = executable.run([x, target]), their_step(x, target)
-    np.testing.assert_allclose(found[0].item(), expected[0].item(), rtol=1e-4)
-    for a, b in zip(state_of(ours, our_rule), state_of(theirs, their_rule), strict=True):
-        # Batch norms over few pixels make differences of rounding larger.
+    np.testing.assert_allclose(found[0].item(), expected[0].item(), rtol=1e-5)
+    names = ours.state_dict()
+    states = state_of(ours, rules[0]), state_of(theirs, rules[1])
+    for name, a, b in zip(names, *states, strict=True):
         scale = max(float(np.abs(b).max()), 1e-6)
-        np.testing.assert_allclose(a, b, rtol=1e-2, atol=2e-3 * scale)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=3e-5 * scale, err_msg=name)
 
 
 def test_a_plan_gives_the_same_bits_at_every_run() -> None:

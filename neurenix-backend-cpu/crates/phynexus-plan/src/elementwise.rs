@@ -246,6 +246,6 @@ mod tests {
         assert_eq!(chain.registers, 2);
         assert_eq!(chain.instructions[1], Instruction::Unary(Unary::Abs, r(0), r(0)));
         assert_eq!(chain.instructions[2], Instruction::Unary(Unary::Sqrt, r(0), r(1)));
-        assert_eq!(chain.instructions[4], Instruction::Unary(Unary::Relu, r(1), o(1)));
+        assert_eq!(chain.instructions[4], Instruction::Unary(Unary::Relu, r(0), o(1)));
     }
 }

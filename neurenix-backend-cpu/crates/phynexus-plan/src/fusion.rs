@@ -19,7 +19,7 @@ pub enum Kind {
     Layer(Layer),
     /// A chain of elementwise ops, with what heads or ends it.
     Chain {
-        /// A batch norm in training mode whose result the chain reads.
+        /// A batch norm whose result the chain reads.
         head: Option<NodeId>,
         /// The backward of a batch norm whose incoming gradient the chain computes.
         tail: Option<NodeId>,
@@ -106,7 +106,8 @@ pub fn chained(program: &Program, node: NodeId) -> Option<Elementwise> {
     for (index, &input) in node.inputs.iter().enumerate() {
         let input = &program.values[input?];
         let expected = if op == Elementwise::Select && index == 0 { DType::Bool } else { DType::F32 };
-        let fits = input.sizes() == out.sizes() && input.is_dense() || input.count() == 1 && expected == DType::F32;
+        let fits =
+            input.sizes() == out.sizes() && input.is_dense() || input.count() == 1 && expected == DType::F32;
         if input.dtype != expected || !fits {
             return None;
         }
@@ -146,8 +147,7 @@ struct Fusion<'a> {
 impl Fusion<'_> {
     fn fuse_layer(&mut self, node: NodeId) {
         let program = self.program;
-        let mut layer =
-            Layer { node, residual: None, relu: false, out: program.nodes[node].outputs[0] };
+        let mut layer = Layer { node, residual: None, relu: false, out: program.nodes[node].outputs[0] };
         if program.values[layer.out].dtype != DType::F32 {
             return;
         }
@@ -189,7 +189,13 @@ impl Fusion<'_> {
             return;
         }
         let own = &program.nodes[node];
-        let read = if is_head { &[][..] } else if is_tail { &own.inputs[..1] } else { &own.inputs[..] };
+        let read = if is_head {
+            &[][..]
+        } else if is_tail {
+            &own.inputs[..1]
+        } else {
+            &own.inputs[..]
+        };
         let mut units = vec![node];
         for &value in read.iter().flatten() {
             let Some(producer) = self.uses.producer[value] else { continue };
@@ -277,7 +283,8 @@ impl Fusion<'_> {
     }
 
     fn is_head(&self, node: NodeId) -> bool {
-        self.program.nodes[node].op == "batch_norm_train" && self.is_planes(node, 0)
+        matches!(self.program.nodes[node].op.as_str(), "batch_norm_train" | "batch_norm_inference")
+            && self.is_planes(node, 0)
     }
 
     fn is_tail(&self, node: NodeId) -> bool {

@@ -46,11 +46,9 @@ pub fn lower(builder: &mut Builder<'_>, fused: &Fused, order: &Order) -> Result<
 fn single(builder: &mut Builder<'_>, id: NodeId) -> Result<(), CompileError> {
     let node = &builder.program.nodes[id];
     let input = |index: usize| node.inputs.get(index).copied().flatten();
-    let blockable =
-        |index: usize| input(index).is_some_and(|value| is_blockable(builder.program, value));
+    let blockable = |index: usize| input(index).is_some_and(|value| is_blockable(builder.program, value));
     match node.op.as_str() {
         _ if chained(builder.program, id).is_some() => chain::lower(builder, &[id]),
-        "batch_norm_inference" if blockable(0) => norm::forward(builder, &[id], id),
         "matmul" if product::is_native(builder, id) => product::matmul(builder, id),
         "max_pool2d" if blockable(0) && pool::is_private(builder, id) => pool::max(builder, id),
         "max_pool2d_backward" if pool::is_of_private(builder, id) => pool::max_backward(builder, id),
@@ -92,7 +90,8 @@ pub fn generic(builder: &mut Builder<'_>, id: NodeId) -> Result<(), CompileError
             Some(value) => Some(builder.dense_input(value)?),
         });
     }
-    for &value in node.outputs.iter().filter(|&&value| !node.strided && !builder.value(value).is_dense()) {
+    let is_strided = |value: &&ValueId| !node.strided && !builder.value(**value).is_dense();
+    if let Some(&value) = node.outputs.iter().find(is_strided) {
         return Err(builder.refuse(&format!("{} is written in strides", builder.value(value).name)));
     }
     let outputs = node.outputs.iter().map(|&value| builder.output(value)).collect();

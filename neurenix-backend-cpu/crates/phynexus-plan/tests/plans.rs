@@ -53,8 +53,7 @@ impl Maker {
 }
 
 fn run(plan: &Plan, externals: &mut [&mut [f32]], changed: &[usize]) {
-    let addresses: Vec<*mut u8> =
-        externals.iter_mut().map(|values| values.as_mut_ptr().cast()).collect();
+    let addresses: Vec<*mut u8> = externals.iter_mut().map(|values| values.as_mut_ptr().cast()).collect();
     // SAFETY: the slices are as long as the programs say.
     unsafe { plan.run(&addresses, changed) }.unwrap();
 }
@@ -105,8 +104,11 @@ fn convolutions_stay_in_blocks_and_follow_their_weights() {
     let weight = maker.external(DType::F32, &[16, 16, 1, 1], true);
     let out = maker.external(DType::F32, &[2, 16, 6, 6], false);
     let planes = [2, 16, 6, 6];
-    let (conv, sum, hidden) =
-        (maker.temporary(DType::F32, &planes), maker.temporary(DType::F32, &planes), maker.temporary(DType::F32, &planes));
+    let (conv, sum, hidden) = (
+        maker.temporary(DType::F32, &planes),
+        maker.temporary(DType::F32, &planes),
+        maker.temporary(DType::F32, &planes),
+    );
     let attributes = convolution_attributes(0);
     maker.node("conv2d", &attributes, &[x, weight], &[conv]);
     maker.node("add", &[], &[conv, x], &[sum]);
@@ -174,8 +176,10 @@ fn what_is_read_before_a_write_in_place_stays_before_it() {
     let name = "written".to_owned();
     maker.program.values.push(Value { dtype: DType::F32, axes, offset: 0, storage, name });
     let written = maker.program.values.len() - 1;
-    let attributes =
-        [("starts", Attribute::List(vec![Attribute::Int(0)])), ("steps", Attribute::List(vec![Attribute::Int(1)]))];
+    let attributes = [
+        ("starts", Attribute::List(vec![Attribute::Int(0)])),
+        ("steps", Attribute::List(vec![Attribute::Int(1)])),
+    ];
     maker.node("assign", &attributes, &[state, more], &[written]);
     maker.program.nodes[2].writes = vec![storage];
     let plan = maker.compile();

@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use numpy::npyffi::{PyArray_Check, PyArrayObject};
 use numpy::{PyArrayDescr, PyArrayDescrMethods};
 use phynexus_kernels::Axes;
-use phynexus_plan::{Attribute, Attributes, Native, Node, Origin, Plan, Program, Registry, RunError, Storage, Value};
+use phynexus_plan::{
+    Attribute, Attributes, Native, Node, Origin, Plan, Program, Registry, RunError, Storage, Value,
+};
 use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
@@ -74,7 +76,8 @@ impl PyProgram {
         let Some(memory) = program.storages.get(storage) else {
             return Err(PyValueError::new_err(format!("there is no storage {storage}")));
         };
-        let reach: isize = shape.iter().zip(&strides).map(|(&size, &stride)| (size as isize - 1) * stride).sum();
+        let reach: isize =
+            shape.iter().zip(&strides).map(|(&size, &stride)| (size as isize - 1) * stride).sum();
         let end = (offset as isize + reach + 1) * dtype.size() as isize;
         if axes.count() > 0 && (end > memory.bytes as isize || strides.iter().any(|&stride| stride < 0)) {
             return Err(PyValueError::new_err(format!(

@@ -78,7 +78,8 @@ impl Stretch<'_> {
                     }
                 }
                 Instruction::Binary(op, x, y, out) => {
-                    let (from, out) = ([self.floats(x, start), self.floats(y, start)], self.floats(out, start));
+                    let (from, out) =
+                        ([self.floats(x, start), self.floats(y, start)], self.floats(out, start));
                     let truth = |mask| simd.select(mask, simd.splat(1.0), simd.zero());
                     match op {
                         Binary::Add => map(simd, from, out, count, |[x, y]| simd.add(x, y)),

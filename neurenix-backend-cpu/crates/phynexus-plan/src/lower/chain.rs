@@ -176,7 +176,10 @@ impl<'b, 'a> Weaver<'b, 'a> {
             let first_write = self.chain.first_write(Source::Operand(out));
             for &(operand, _) in &self.read {
                 let last_read = self.chain.last_read(Source::Operand(operand));
-                if last_read <= first_write && self.places[operand].offset == 0 && self.places[out].offset == 0 {
+                if last_read <= first_write
+                    && self.places[operand].offset == 0
+                    && self.places[out].offset == 0
+                {
                     self.builder.may_succeed(self.places[out].buffer, self.places[operand].buffer);
                 }
             }

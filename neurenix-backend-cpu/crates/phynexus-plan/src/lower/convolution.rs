@@ -78,8 +78,7 @@ pub fn forward(builder: &mut Builder<'_>, layer: &Layer) -> Result<(), CompileEr
     };
     let out = builder.blocks_output(layer.out);
     let label = format!("conv2d{} {:?} in blocks", epilogue_label(layer), plan.algorithm());
-    let step =
-        Convolution { pack, weights, batch: shape.batch, x: from, residual, relu: layer.relu, out };
+    let step = Convolution { pack, weights, batch: shape.batch, x: from, residual, relu: layer.relu, out };
     builder.push(label, step);
     Ok(())
 }
@@ -137,9 +136,7 @@ pub fn grad_weight(builder: &mut Builder<'_>, id: NodeId, shape: &ConvShape) -> 
         InputLayout::Blocked => builder.blocks(x)?,
     };
     let dweight = builder.output(node.outputs[0]).place;
-    builder.push(
-        "conv2d_grad_weight from blocks",
-        GradWeight { plan, shape: shape.clone(), grad, x, dweight },
-    );
+    builder
+        .push("conv2d_grad_weight from blocks", GradWeight { plan, shape: shape.clone(), grad, x, dweight });
     Ok(())
 }

@@ -72,7 +72,13 @@ pub unsafe fn read_channels(memory: &Memory<'_>, place: Place, planes: Planes, b
 ///
 /// # Safety
 /// As for `read_channels`; nobody else touches them.
-pub unsafe fn write_channels(memory: &Memory<'_>, place: Place, planes: Planes, block: usize, values: &Channels) {
+pub unsafe fn write_channels(
+    memory: &Memory<'_>,
+    place: Place,
+    planes: Planes,
+    block: usize,
+    values: &Channels,
+) {
     let start = block * LANES;
     let count = (planes.channels - start).min(LANES);
     // SAFETY: as the caller vouches.
@@ -111,8 +117,7 @@ impl Step for Forward {
     unsafe fn run(&self, memory: &Memory<'_>) -> Result<(), KernelError> {
         let planes = self.planes;
         let addresses = self.chain.addresses(memory);
-        let fields =
-            Fields { chain: &self.chain.chain, addresses: &addresses, written: &self.chain.written };
+        let fields = Fields { chain: &self.chain.chain, addresses: &addresses, written: &self.chain.written };
         by_blocks(
             planes,
             |sample, block| {

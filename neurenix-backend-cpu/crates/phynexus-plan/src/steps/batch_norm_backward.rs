@@ -111,7 +111,8 @@ impl Backward {
             }
             let mean = read_channels(memory, self.mean, planes, block);
             let rstd = read_channels(memory, self.rstd, planes, block);
-            let weight = self.weight.map_or([1.0; LANES], |place| read_channels(memory, place, planes, block));
+            let weight =
+                self.weight.map_or([1.0; LANES], |place| read_channels(memory, place, planes, block));
             let dweight: Channels = std::array::from_fn(|lane| along[lane] * rstd[lane]);
             write_channels(memory, self.dweight, planes, block, &dweight);
             write_channels(memory, self.dbias, planes, block, &dbias);
@@ -142,7 +143,8 @@ impl Kernel for Differences<'_> {
         unsafe {
             let [mean, level, slope, scale] = (*self.factors).map(|values| simd.load(values.as_ptr()));
             for pixel in 0..self.pixels {
-                let (grad, x) = (simd.load(self.grad.add(pixel * LANES)), simd.load(self.x.add(pixel * LANES)));
+                let (grad, x) =
+                    (simd.load(self.grad.add(pixel * LANES)), simd.load(self.x.add(pixel * LANES)));
                 let centred = simd.fnma(simd.sub(x, mean), slope, simd.sub(grad, level));
                 simd.store(self.dx.add(pixel * LANES), simd.mul(centred, scale));
             }

@@ -1,7 +1,7 @@
 //! Maximum pooling over blocks of channels, and its backward.
 //!
 //! For the backward a pooled pixel keeps, for each channel, the number of the pixel of the input that
-//! won: the first of equal ones, or the last NaN's place as NumPy's `argmax` has it: the first.
+//! won: the first of equal ones, and the first NaN where there are any.
 
 use phynexus_kernels::KernelError;
 use phynexus_simd::{Kernel, LANES, Simd, dispatch};
@@ -31,15 +31,15 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// The elements of a window along an axis that lie inside the input: their first and last.
+    /// The elements of a window along an axis that lie inside the input: the first, and how many.
     #[inline(always)]
-    fn inside(&self, axis: usize, window: usize) -> impl Iterator<Item = usize> {
-        let start = (window * self.stride[axis]) as isize - self.before[axis] as isize;
-        let (step, size) = (self.dilation[axis] as isize, self.in_size[axis] as isize);
-        (0..self.kernel[axis] as isize)
-            .map(move |tap| start + tap * step)
-            .filter(move |&at| 0 <= at && at < size)
-            .map(|at| at as usize)
+    fn inside(&self, axis: usize, window: usize) -> (usize, usize) {
+        let (start, step) = (window * self.stride[axis], self.dilation[axis]);
+        let before = self.before[axis];
+        let skipped = before.saturating_sub(start).div_ceil(step);
+        let first = start + skipped * step - before;
+        let fitting = (self.in_size[axis].saturating_sub(first)).div_ceil(step);
+        (first, fitting.min(self.kernel[axis].saturating_sub(skipped)))
     }
 }
 
@@ -87,36 +87,45 @@ impl Kernel for Pool<'_> {
     fn run<S: Simd>(self, simd: S) {
         let windows = self.windows;
         let [height, width] = windows.out_size;
+        let [row_step, step] = windows.dilation;
+        let in_width = windows.in_size[1];
         for row in 0..height {
+            let (top, rows) = windows.inside(0, row);
             for column in 0..width {
-                let (mut best, mut place) = (simd.splat(f32::NEG_INFINITY), simd.splat_i32(0));
-                let mut is_first = true;
-                for y in windows.inside(0, row) {
-                    for x in windows.inside(1, column) {
-                        let pixel = y * windows.in_size[1] + x;
-                        // SAFETY: a pixel of the plane.
-                        let value = unsafe { simd.load(self.x.add(pixel * LANES)) };
-                        let here = simd.splat_i32(pixel as i32);
-                        if is_first {
-                            (best, place, is_first) = (value, here, false);
-                            continue;
-                        }
-                        // NaN wins over numbers, and keeps its place.
-                        let larger = simd.lt(best, value);
-                        let is_nan = simd.ne(value, value);
-                        let was_number = simd.eq(best, best);
-                        let wins = simd.mask_or(larger, simd.mask_and(is_nan, was_number));
-                        best = simd.select(wins, value, best);
-                        place = simd.select_i32(wins, here, place);
-                    }
-                }
-                let at = (row * width + column) * LANES;
-                // SAFETY: a pixel of the result.
+                let (left, columns) = windows.inside(1, column);
+                let first = top * in_width + left;
+                // SAFETY: the windows' elements are pixels of the plane, and the results pixels of
+                // theirs.
                 unsafe {
-                    simd.store(self.out.add(at), best);
-                    if !self.indices.is_null() {
-                        simd.store_i32(self.indices.add(at), place);
+                    let mut best = simd.load(self.x.add(first * LANES));
+                    let at = (row * width + column) * LANES;
+                    if self.indices.is_null() {
+                        for y in 0..rows {
+                            let line = first + y * row_step * in_width;
+                            for x in 0..columns {
+                                let value = simd.load(self.x.add((line + x * step) * LANES));
+                                let larger = simd.max(value, best);
+                                best = simd.select(simd.ne(value, value), value, larger);
+                            }
+                        }
+                        simd.store(self.out.add(at), best);
+                        continue;
                     }
+                    let mut place = simd.splat_i32(first as i32);
+                    for y in 0..rows {
+                        let line = first + y * row_step * in_width;
+                        for x in 0..columns {
+                            let pixel = line + x * step;
+                            let value = simd.load(self.x.add(pixel * LANES));
+                            // NaN wins over numbers, and keeps its place.
+                            let is_nan = simd.mask_and(simd.ne(value, value), simd.eq(best, best));
+                            let wins = simd.mask_or(simd.lt(best, value), is_nan);
+                            best = simd.select(wins, value, best);
+                            place = simd.select_i32(wins, simd.splat_i32(pixel as i32), place);
+                        }
+                    }
+                    simd.store(self.out.add(at), best);
+                    simd.store_i32(self.indices.add(at), place);
                 }
             }
         }
@@ -201,5 +210,98 @@ impl Step for MaxPoolBackward {
             });
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use phynexus_simd::{Isa, dispatch_on};
+
+    use super::*;
+
+    fn values(count: usize) -> Vec<f32> {
+        let mut values: Vec<f32> = (0..count).map(|i| ((i * 7919) % 23) as f32 - 11.0).collect();
+        values[5] = f32::NAN;
+        values[count / 2] = f32::NEG_INFINITY;
+        values
+    }
+
+    /// Windows with borders, gaps and overlaps, and the places of each window's elements.
+    fn cases() -> Vec<Windows> {
+        let windows = |in_size: [usize; 2], kernel: usize, stride: usize, before: usize, dilation: usize| {
+            let reach = dilation * (kernel - 1) + 1;
+            let out_size = in_size.map(|size| (size + 2 * before - reach) / stride + 1);
+            let [kernel, stride, before, dilation] = [kernel, stride, before, dilation].map(|x| [x; 2]);
+            Windows { in_size, out_size, kernel, stride, before, dilation }
+        };
+        vec![
+            windows([7, 9], 3, 2, 1, 1),
+            windows([6, 5], 2, 2, 0, 1),
+            windows([8, 7], 3, 1, 1, 2),
+            windows([9, 9], 2, 3, 1, 1),
+        ]
+    }
+
+    fn elements(windows: &Windows, [row, column]: [usize; 2]) -> Vec<usize> {
+        let along = |axis: usize, window: usize| -> Vec<usize> {
+            (0..windows.kernel[axis])
+                .map(|tap| window * windows.stride[axis] + tap * windows.dilation[axis])
+                .filter(|&at| {
+                    (windows.before[axis]..windows.before[axis] + windows.in_size[axis]).contains(&at)
+                })
+                .map(|at| at - windows.before[axis])
+                .collect()
+        };
+        let columns = along(1, column);
+        along(0, row)
+            .iter()
+            .flat_map(|y| columns.iter().map(|x| y * windows.in_size[1] + x).collect::<Vec<_>>())
+            .collect()
+    }
+
+    #[test]
+    fn windows_have_their_largest_values_and_places() {
+        for windows in cases() {
+            let pixels = windows.in_size[0] * windows.in_size[1];
+            let count = windows.out_size[0] * windows.out_size[1] * LANES;
+            let x = values(pixels * LANES);
+            for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                let (mut out, mut indices, mut alone) =
+                    (vec![0.0; count], vec![0i32; count], vec![0.0; count]);
+                let (from, out_at) = (x.as_ptr(), out.as_mut_ptr());
+                dispatch_on(
+                    isa,
+                    Pool { windows: &windows, x: from, out: out_at, indices: indices.as_mut_ptr() },
+                );
+                let null = std::ptr::null_mut();
+                dispatch_on(isa, Pool { windows: &windows, x: from, out: alone.as_mut_ptr(), indices: null });
+                let grad: Vec<f32> = (0..count).map(|i| i as f32 + 1.0).collect();
+                let (mut dx, mut expected) = (vec![f32::NAN; x.len()], vec![0.0; x.len()]);
+                let unpool = Unpool {
+                    windows: &windows,
+                    grad: grad.as_ptr(),
+                    indices: indices.as_ptr(),
+                    dx: dx.as_mut_ptr(),
+                };
+                dispatch_on(isa, unpool);
+                for at in 0..count {
+                    let (lane, window) = (at % LANES, at / LANES);
+                    let place = [window / windows.out_size[1], window % windows.out_size[1]];
+                    let all = elements(&windows, place);
+                    let value = |pixel: usize| x[pixel * LANES + lane];
+                    let best = all.iter().copied().reduce(|best, pixel| {
+                        let wins =
+                            value(pixel) > value(best) || value(pixel).is_nan() && !value(best).is_nan();
+                        if wins { pixel } else { best }
+                    });
+                    let best = best.unwrap();
+                    assert_eq!(indices[at] as usize, best, "{isa} {windows:?}");
+                    assert_eq!(out[at].to_bits(), value(best).to_bits());
+                    assert!(alone[at] == out[at] || alone[at].is_nan() && out[at].is_nan());
+                    expected[best * LANES + lane] += grad[at];
+                }
+                assert_eq!(dx, expected, "{isa} {windows:?}");
+            }
+        }
     }
 }

@@ -22,8 +22,11 @@ impl Step for Generic {
         // writes in place it reads as well, as the operation expects.
         unsafe {
             let outputs: Vec<_> = self.outputs.iter().map(|tensor| memory.tensor_mut(tensor)).collect();
-            let inputs: Vec<_> =
-                self.inputs.iter().map(|tensor| tensor.as_ref().map(|tensor| memory.tensor(tensor))).collect();
+            let inputs: Vec<_> = self
+                .inputs
+                .iter()
+                .map(|tensor| tensor.as_ref().map(|tensor| memory.tensor(tensor)))
+                .collect();
             self.operation.run(&outputs, &inputs)
         }
     }

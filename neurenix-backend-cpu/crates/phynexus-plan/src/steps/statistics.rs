@@ -103,9 +103,8 @@ impl Kernel for GradientSums {
         let mean = unsafe { simd.load(self.mean.as_ptr()) };
         sum(simd, self.pixels, |pixel| {
             // SAFETY: both planes have as many vectors.
-            let (grad, x) = unsafe {
-                (simd.load(self.grad.add(pixel * LANES)), simd.load(self.x.add(pixel * LANES)))
-            };
+            let (grad, x) =
+                unsafe { (simd.load(self.grad.add(pixel * LANES)), simd.load(self.x.add(pixel * LANES))) };
             [grad, simd.mul(grad, simd.sub(x, mean))]
         })
         .map(|sums| simd.to_array(sums))
@@ -146,7 +145,15 @@ mod tests {
     fn gradient_sums_are_the_same_bits_on_every_instruction_set() {
         let (grad, x) = (values(37 * LANES), values(38 * LANES));
         let sums = |isa| {
-            dispatch_on(isa, GradientSums { grad: grad.as_ptr(), x: x[LANES..].as_ptr(), mean: [103.0; LANES], pixels: 37 })
+            dispatch_on(
+                isa,
+                GradientSums {
+                    grad: grad.as_ptr(),
+                    x: x[LANES..].as_ptr(),
+                    mean: [103.0; LANES],
+                    pixels: 37,
+                },
+            )
         };
         let expected = sums(Isa::Portable);
         for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
