@@ -1,6 +1,6 @@
 """The native module, of the crate phynexus-python."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,3 +17,43 @@ def extensions() -> list[str]: ...
 def threads() -> int: ...
 def set_threads(number: int | None = None) -> int: ...
 def peak_gflops(threads: int) -> float: ...
+def has_operation(op: str, attrs: dict[str, Any], /) -> bool: ...
+
+class Program:
+    """A graph under construction; storages and values are known by numbers."""
+
+    def __init__(self, name: str, externals: int, /) -> None: ...
+    def storage(self, size_bytes: int, external: int | None, constant: bool, /) -> int: ...
+    def value(
+        self,
+        dtype: np.dtype[Any],
+        shape: Sequence[int],
+        strides: Sequence[int],
+        offset: int,
+        storage: int,
+        name: str,
+        /,
+    ) -> int: ...
+    def node(
+        self,
+        op: str,
+        attrs: dict[str, Any],
+        inputs: Sequence[int | None],
+        outputs: Sequence[int],
+        writes: Sequence[int],
+        strided: bool,
+        /,
+    ) -> None: ...
+    def compile(self) -> Plan: ...
+
+class Plan:
+    """A compiled program."""
+
+    packed: list[int]
+    steps: int
+    nbytes: int
+    unshared_bytes: int
+
+    def run(self, arrays: list[np.ndarray[Any, Any]], changed: list[int], /) -> None: ...
+    def profile(self, arrays: list[np.ndarray[Any, Any]], /) -> list[tuple[str, str, float]]: ...
+    def describe(self) -> str: ...
