@@ -62,12 +62,7 @@ class _Lowering(Recorder):
     ) -> tuple[Tensor, ...]:
         """Add an op, or what it is composed of."""
         home = device or dispatch.common_device(op, inputs)
-        if (
-            op.view
-            or op is assign
-            or op.decomposition is None
-            or self._knows(op, inputs, attrs)
-        ):
+        if op.view or op is assign or op.decomposition is None or self._knows(op, inputs, attrs):
             return super().record(op, inputs, attrs, home)
         try:
             outputs = list(dispatch.as_tuple(op.decomposition(*inputs, **attrs)))
