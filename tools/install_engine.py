@@ -15,9 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from build_distributions import ROOT
-
-ENGINE = ROOT / "neurenix-backend-cpu"
+ENGINE = Path(__file__).resolve().parents[1] / "neurenix-backend-cpu"
 _STAMP = Path(sys.prefix) / "neurenix-backend-cpu.sources"
 
 
