@@ -1,6 +1,6 @@
 //! Matrix products for Phynexus: packed, blocked, on every instruction set, with the same bits.
 //!
-//! [`gemm`] multiplies two matrices of any strides, [`matmul`] many of them, [`gemm_packed`] by
+//! [`gemm()`] multiplies two matrices of any strides, [`matmul`] many of them, [`gemm_packed`] by
 //! weights that were packed once. An [`Epilogue`] adds biases and a residual and applies an
 //! activation while sums are in the cache.
 //!

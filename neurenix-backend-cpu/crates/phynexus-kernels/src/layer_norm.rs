@@ -1,6 +1,6 @@
 //! Layer normalisation: each row by its own mean and variance.
 //!
-//! Statistics come from two passes, the mean first: E[x^2] - E[x]^2 would cancel where the mean is
+//! Statistics come from two passes, the mean first: `E[x^2] - E[x]^2` would cancel where the mean is
 //! large.
 
 use std::ops::Range;

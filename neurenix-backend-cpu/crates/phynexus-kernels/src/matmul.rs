@@ -1,4 +1,4 @@
-//! Matrix products: of f32 by `phynexus_gemm`, of f64 and integers by [`crate::product`]. 16-bit
+//! Matrix products: of f32 by `phynexus_gemm`, of f64 and integers by `crate::product`. 16-bit
 //! floats are multiplied as f32, and rounded once.
 
 use phynexus_gemm::{Batch, Epilogue, MatMut, MatRef};

@@ -1,7 +1,7 @@
 //! Reductions over any axes.
 //!
 //! The order of a sum depends on the reduced sizes and strides alone: vectors of 16 lanes, blocks
-//! of [`inner`] or [`outer`], and pairs of blocks, pairs of pairs, and so on. Threads share out the
+//! of `inner` or `outer`, and pairs of blocks, pairs of pairs, and so on. Threads share out the
 //! outputs, and where there are few, whole subtrees of that tree.
 
 mod accumulate;

@@ -351,6 +351,7 @@ impl Product<'_> {
 }
 
 /// Asks for the lines of memory to come into the second cache.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
 fn prefetch(values: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     for line in values.chunks(LANES) {
