@@ -36,6 +36,7 @@ def test_importing_neurenix_does_not_load_it(run_python: RunPython) -> None:
         ("NEURENIX_CPU_ISA", "sse9", "'sse9'|\"sse9\""),
         ("NEURENIX_NUM_THREADS", "many", "many"),
         ("NEURENIX_NUM_THREADS", "0", "0"),
+        ("NEURENIX_CPU_CACHE_BYTES", "a lot", "a lot"),
     ],
 )
 def test_nonsense_in_a_variable_is_named(

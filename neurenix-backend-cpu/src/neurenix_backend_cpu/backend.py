@@ -36,6 +36,7 @@ class CpuBackend:
         _native.set_bfloat16(np.dtype(ml_dtypes.bfloat16).num)
         _native.set_instruction_set()
         _native.set_threads()
+        _native.set_cache_limit()
         self._kernels = kernels()
         self._native_kernels = native_kernels()
 

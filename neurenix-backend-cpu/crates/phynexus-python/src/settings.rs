@@ -1,5 +1,6 @@
 //! What the engine runs on: instruction set and threads.
 
+use phynexus_runtime::memory;
 use phynexus_simd::{Isa, has_bf16, has_vnni, isa, set_isa};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -49,6 +50,21 @@ fn set_threads(number: Option<usize>) -> PyResult<usize> {
         .map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
+/// Set how many bytes of freed memory are kept for reuse; None reads NEURENIX_CPU_CACHE_BYTES, or an
+/// eighth of what there is.
+///
+/// Raises:
+///     ValueError: It is no number of bytes.
+#[pyfunction]
+#[pyo3(signature = (size_bytes=None))]
+fn set_cache_limit(size_bytes: Option<usize>) -> PyResult<usize> {
+    let limit = size_bytes
+        .map_or_else(memory::configured_cache_limit, Ok)
+        .map_err(|error| PyValueError::new_err(error.to_string()))?;
+    memory::set_cache_limit(limit);
+    Ok(limit)
+}
+
 /// Measure the peak of fused multiply-adds of float32, in GFLOP/s: what no kernel can exceed.
 ///
 /// Args:
@@ -65,5 +81,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(extensions, module)?)?;
     module.add_function(wrap_pyfunction!(threads, module)?)?;
     module.add_function(wrap_pyfunction!(set_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(set_cache_limit, module)?)?;
     module.add_function(wrap_pyfunction!(peak_gflops, module)?)
 }
