@@ -175,3 +175,31 @@ def test_an_inference_plan_follows_planned_steps() -> None:
 
 def _buffers(optimizer: Any) -> list[nx.Tensor]:
     return [value for state in optimizer.state.values() for value in state.values()]
+
+
+def test_bits_depend_neither_on_threads_nor_on_the_instruction_set(
+    instruction_sets: tuple[str, ...],
+) -> None:
+    """On those with a fused multiply-add, that is."""
+    from neurenix_backend_cpu import _native
+
+    shape = NETWORKS["residual"][1]
+    now, threads = _native.instruction_set(), _native.threads()
+    runs = []
+    try:
+        fused = [name for name in instruction_sets if name != "portable"]
+        for name, count in [(now, 1), *((name, 2) for name in fused)]:
+            _native.set_instruction_set(name)
+            _native.set_threads(count)
+            (ours, our_rule, our_step), _ = pair("residual", "sgd")
+            nx.manual_seed(5)
+            x, target = nx.randn(shape), nx.randint(0, 4, (shape[0],))
+            executable = make_executable(trace_function(our_step, x, target))
+            results = [result.numpy().copy() for result in executable.run([x, target])]
+            runs.append([*results, *state_of(ours, our_rule)])
+    finally:
+        _native.set_instruction_set(now)
+        _native.set_threads(threads)
+    for other in runs[1:]:
+        for a, b in zip(runs[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
