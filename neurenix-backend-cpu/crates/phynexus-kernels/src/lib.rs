@@ -27,6 +27,7 @@ mod loops;
 pub mod matmul;
 pub mod max_pool2d;
 pub mod max_pool2d_backward;
+mod max_pool2d_rows;
 pub mod movement;
 mod operation;
 pub mod optimizer;

@@ -6,12 +6,13 @@ use std::ops::Range;
 use phynexus_runtime::scratch::with_scratch;
 use phynexus_simd::{Kernel, Simd, dispatch};
 
+use crate::max_pool2d_rows::{Best, Candidates, Comparable, Rooms, room_places, room_values};
 use crate::operation::{first_output, required};
 use crate::planes::plane;
 use crate::pool_windows::{Windows, by_step};
 use crate::shares::share_out;
 use crate::widen::{narrow, widen};
-use crate::{DType, Element, KernelError, Operation, TensorMut, TensorRef};
+use crate::{DType, KernelError, Operation, TensorMut, TensorRef};
 
 /// The largest value of each window, and its place in the flattened plane of the input, as i64.
 #[derive(Clone, Copy, Debug)]
@@ -25,36 +26,6 @@ pub struct MaxPool2d {
 pub struct MaxPool2dValues {
     /// Windows along rows and columns of the image.
     pub windows: [Windows; 2],
-}
-
-/// What can be compared.
-pub(crate) trait Comparable: Element + PartialOrd {
-    /// Loses against every other, save its like.
-    const LOWEST: Self;
-    /// Whether it is NaN.
-    fn is_nan(self) -> bool;
-}
-
-macro_rules! comparable {
-    ($($kind:ty: $lowest:expr, |$x:ident| $is_nan:expr;)*) => {$(
-        impl Comparable for $kind {
-            const LOWEST: Self = $lowest;
-            #[inline(always)]
-            fn is_nan(self) -> bool {
-                let $x = self;
-                $is_nan
-            }
-        }
-    )*};
-}
-comparable! {
-    f32: f32::NEG_INFINITY, |x| x.is_nan();
-    f64: f64::NEG_INFINITY, |x| x.is_nan();
-    i64: i64::MIN, |_x| false;
-    i32: i32::MIN, |_x| false;
-    i16: i16::MIN, |_x| false;
-    i8: i8::MIN, |_x| false;
-    u8: 0, |_x| false;
 }
 
 /// Planes of T: of the tensor, or f32 made of 16-bit floats.
@@ -74,91 +45,56 @@ struct Plane<T> {
     from: *const T,
     to: *mut T,
     places: *mut i64,
-    /// Of as many T as `room` says.
+    /// Of as many T as [`room_values`] says.
     room: *mut T,
-    /// Of as many as the room, for the places of the values in it, and two rows more.
+    /// Of as many as [`room_places`] says.
     codes: *mut i32,
 }
 
 impl<T: Comparable> Plane<T> {
-    /// Each row's own maxima first, then those of the rows: the order in which ties are broken.
+    /// As `values_only`, with the place of each value beside it. Of equal values the one with the
+    /// lower place counts, which is the first in row-major order.
     #[inline(always)]
-    unsafe fn with_places(&self) {
+    unsafe fn with_places<S: Simd>(&self, simd: S) {
         let ([down, across], [height, width], [rows, cols]) = (self.windows, self.image, self.best);
-        // SAFETY: the places that come after those of the image's rows.
-        let (first_inside, codes) = unsafe {
-            let spare = self.codes.add(height * cols);
-            (
-                std::slice::from_raw_parts_mut(spare, cols),
-                std::slice::from_raw_parts_mut(spare.add(cols), cols),
-            )
-        };
-        for (j, column) in first_inside.iter_mut().enumerate() {
-            *column = across.places(j, width).next().unwrap_or(0) as i32;
-        }
-        for y in 0..height {
-            // SAFETY: a row of the image and of the rooms.
-            let (line, best, codes) = unsafe {
-                (
-                    self.from.add(y * width),
-                    std::slice::from_raw_parts_mut(self.room.add(y * cols), cols),
-                    std::slice::from_raw_parts_mut(self.codes.add(y * cols), cols),
-                )
-            };
-            best.fill(T::LOWEST);
-            let start_of_row = (y * width) as i32;
-            for (code, &column) in codes.iter_mut().zip(first_inside.iter()) {
-                *code = start_of_row + column;
-            }
-            for tap in 0..across.kernel {
-                let (start, end) = across.inside(tap, width, cols);
-                let first = (start * across.stride) as isize + across.offset(tap);
-                let (line, place) = (line.wrapping_offset(first), start_of_row + first as i32);
-                by_step!(across.stride, |STEP| {
-                    let step = if STEP == 0 { across.stride } else { STEP };
-                    let part = best[start..end].iter_mut().zip(&mut codes[start..end]);
-                    for (j, (best, code)) in part.enumerate() {
-                        // SAFETY: the element lies in the row.
-                        let x = unsafe { *line.add(j * step) };
-                        let wins = (x > *best) | (x.is_nan() & !best.is_nan());
-                        *best = if wins { x } else { *best };
-                        *code = if wins { place + (j * step) as i32 } else { *code };
-                    }
-                });
-            }
-        }
+        let rooms = Rooms::new(self.room, self.codes, width, across.stride, cols);
         for row in 0..rows {
-            // SAFETY: a row of the results.
-            let (out, places) = unsafe {
-                (
-                    std::slice::from_raw_parts_mut(self.to.add(row * cols), cols),
-                    std::slice::from_raw_parts_mut(self.places.add(row * cols), cols),
-                )
-            };
-            out.fill(T::LOWEST);
-            codes.fill(0);
-            for (number, y) in down.places(row, height).enumerate() {
-                // SAFETY: a row of the rooms.
-                let (best, row_codes) = unsafe {
-                    (
-                        std::slice::from_raw_parts(self.room.add(y * cols), cols),
-                        std::slice::from_raw_parts(self.codes.add(y * cols), cols),
-                    )
-                };
-                if number == 0 {
-                    out.copy_from_slice(best);
-                    codes.copy_from_slice(row_codes);
-                    continue;
+            // SAFETY: rows of the image, of the results and of the rooms.
+            unsafe {
+                let best = Best { values: rooms.column_values, places: rooms.column_places };
+                for x in 0..width {
+                    *best.values.add(x) = T::LOWEST;
+                    *best.places.add(x) = i32::MAX;
                 }
-                let row = best.iter().zip(row_codes);
-                for ((out, code), (&x, &new)) in out.iter_mut().zip(codes.iter_mut()).zip(row) {
-                    let wins = (x > *out) | (x.is_nan() & !out.is_nan());
-                    *out = if wins { x } else { *out };
-                    *code = if wins { new } else { *code };
+                for y in down.places(row, height) {
+                    for x in 0..width {
+                        *rooms.line_places.add(x) = (y * width + x) as i32;
+                    }
+                    let line = Candidates { values: self.from.add(y * width), places: rooms.line_places };
+                    T::win(simd, width, best, line);
                 }
-            }
-            for (place, &code) in places.iter_mut().zip(codes.iter()) {
-                *place = code.into();
+                let (from, high) = rooms.by_phase(width, across.stride);
+                let out = self.to.add(row * cols);
+                for j in 0..cols {
+                    *out.add(j) = T::LOWEST;
+                    *rooms.places.add(j) = i32::MAX;
+                }
+                for tap in 0..across.kernel {
+                    let (start, end) = across.inside(tap, width, cols);
+                    if start == end {
+                        continue;
+                    }
+                    let first = ((start * across.stride) as isize + across.offset(tap)) as usize;
+                    let at = first % across.stride * high + first / across.stride;
+                    let from = Candidates { values: from.values.add(at), places: from.places.add(at) };
+                    let best = Best { values: out.add(start), places: rooms.places.add(start) };
+                    T::win(simd, end - start, best, from);
+                }
+                for j in 0..cols {
+                    // A window that lies in the padding alone has no place.
+                    let place = *rooms.places.add(j);
+                    *self.places.add(row * cols + j) = if place == i32::MAX { 0 } else { place.into() };
+                }
             }
         }
     }
@@ -204,9 +140,9 @@ impl<T: Comparable> Kernel for Plane<T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, _simd: S) {
+    fn run<S: Simd>(self, simd: S) {
         // SAFETY: who made the plane vouches for it.
-        unsafe { if self.places.is_null() { self.values_only() } else { self.with_places() } }
+        unsafe { if self.places.is_null() { self.values_only() } else { self.with_places(simd) } }
     }
 }
 
@@ -230,13 +166,11 @@ impl Pool<'_> {
         let (input, output) = (image[0] * image[1], best[0] * best[1]);
         let dtype = x.dtype();
         let is_converted = matches!(dtype, DType::F16 | DType::Bf16);
-        let (each, codes) = match indices {
-            Some(_) if input > i32::MAX as usize => {
-                return Err(KernelError::Shape(format!("max_pool2d got images of {input} pixels")));
-            }
-            Some(_) => (image[0] * best[1], (image[0] + 2) * best[1]),
-            None => (image[1], 0),
-        };
+        if indices.is_some() && input >= i32::MAX as usize {
+            return Err(KernelError::Shape(format!("max_pool2d got images of {input} pixels")));
+        }
+        let stride = windows[1].stride;
+        let (each, codes) = (room_values(image[1], stride), room_places(image[1], stride, best[1]));
         let rooms =
             [each, codes, if is_converted { input } else { 0 }, if is_converted { output } else { 0 }];
         let bytes = rooms.map(|count| (count * size_of::<T>().max(4)).next_multiple_of(64));
