@@ -1,4 +1,8 @@
-"""Training by plans: the same as step by step, and said where it is not by plans."""
+"""Training by plans: the same as step by step, and said where it is not by plans.
+
+On NumPy, whichever engine is installed: only there a plan is the very kernels of the eager steps,
+so that the comparison can be bit by bit. Engines compare theirs in tests of their own.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import pytest
 
 import neurenix
 from neurenix import Tensor, nn
+from neurenix.backends.registry import default_device, host_device
 from neurenix.graph import Graph, Plan, compiled_function
 from neurenix.graph.arena import Arena
 from neurenix.optim import SGD, AdamW, OneCycleLR
@@ -27,6 +32,17 @@ from neurenix.transfer import (
 )
 
 EAGERLY = "Training steps run one op at a time, "
+
+
+@pytest.fixture(autouse=True)
+def on_numpy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put whatever a test makes on NumPy's device."""
+    monkeypatch.setenv("NEURENIX_DEVICE", str(host_device()))
+    default_device.cache_clear()
+    assert neurenix.ones((1,)).device is host_device()
+    yield
+    monkeypatch.undo()
+    default_device.cache_clear()
 
 
 @dataclass

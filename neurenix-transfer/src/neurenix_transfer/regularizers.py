@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import neurenix
-from neurenix import Tensor
+from neurenix import Device, Tensor
 from neurenix.nn import Module
 from neurenix_transfer.layer_names import LayerNames, select_layers
 from neurenix_transfer.transfer_model import TransferModel
@@ -70,10 +70,12 @@ class L2SP(Regularizer):
         self.pretrained = pretrained
         self._names: set[str] = set()
         self._start: dict[str, Tensor] = {}
+        self._devices: dict[str, Device] = {}
 
     def on_train_begin(self, model: Module) -> None:
         """Find the pretrained weights; their values are noted at their first step."""
         self._start = {}
+        self._devices = {name: param.device for name, param in model.named_parameters()}
         if self.pretrained is not None:
             self._names = set(select_layers(model, self.pretrained).parameters)
         else:
@@ -106,7 +108,11 @@ class L2SP(Regularizer):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over where they started: the model's weights have moved since."""
-        self._start = dict(state["start"])
+        # A checkpoint is read onto the CPU, and a step that is a plan stays on one device.
+        self._start = {
+            name: start.to(self._devices.get(name, start.device))
+            for name, start in state["start"].items()
+        }
 
 
 class _FromFunction(Regularizer):
