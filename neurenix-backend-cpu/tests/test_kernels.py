@@ -11,10 +11,16 @@ from neurenix.dtypes import FLOATS
 from neurenix.ops import elementwise as ew
 from neurenix.ops import indexing, reduce
 from neurenix_backend_cpu import _native
-from neurenix_backend_cpu.kernels import native_kernels
+from neurenix_backend_cpu.kernels import kernels
 
-NATIVE = native_kernels()
+NATIVE = kernels()
 NUMPY = NumpyBackend().kernels()
+
+
+def test_no_op_of_numpys_table_is_missing() -> None:
+    assert NUMPY.keys() - NATIVE.keys() == set()
+
+
 # NumPy's kernel takes any dtype, but the op makes floats of its input before.
 FLOATS_ONLY = {"sigmoid"}
 PRIMITIVES = (

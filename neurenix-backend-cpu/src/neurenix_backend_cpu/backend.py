@@ -14,7 +14,7 @@ from neurenix.backends.numpy.table import view
 from neurenix.dtypes import as_dtype
 from neurenix_backend_cpu import _native
 from neurenix_backend_cpu.executable import Executable, compile_graph
-from neurenix_backend_cpu.kernels import kernels, native_kernels
+from neurenix_backend_cpu.kernels import kernels
 
 if TYPE_CHECKING:
     from neurenix import Tensor
@@ -38,7 +38,6 @@ class CpuBackend:
         _native.set_threads()
         _native.set_cache_limit()
         self._kernels = kernels()
-        self._native_kernels = native_kernels()
 
     def devices(self) -> Sequence[DeviceInfo]:
         """Return the one device there is."""
@@ -79,7 +78,7 @@ class CpuBackend:
 
         The logger ``neurenix_backend_cpu.executable`` says why there is none.
         """
-        return compile_graph(graph, self._native_kernels)
+        return compile_graph(graph, self._kernels)
 
 
 def open_backend() -> CpuBackend:
