@@ -34,6 +34,10 @@ class TraceError(NeurenixError, RuntimeError):
     """A traced computation asked for a value that only a real run has."""
 
 
+class PrecisionError(NeurenixError, RuntimeError):
+    """A precision that a plan cannot have, on a backend or for a graph."""
+
+
 class PluginError(NeurenixError, RuntimeError):
     """A plugin that breaks the protocol it was declared for."""
 

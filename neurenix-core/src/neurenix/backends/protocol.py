@@ -73,10 +73,13 @@ class Backend(Protocol):
     One in-order queue a device: kernels run in the order in which they are called, and the
     release of a buffer is ordered with them.
 
-    Two methods are optional. ``compile(graph) -> Executable | None`` takes graphs over from core's
-    own executor (see `neurenix.compile`). ``share_host(array, index) -> Buffer`` returns a buffer
-    over the very memory of a dense, aligned, writable array: `neurenix.from_numpy` and weights
-    read from files are on such a device then, without a copy.
+    Three members are optional. ``compile(graph) -> Executable | None`` takes graphs over from
+    core's own executor (see `neurenix.compile`). ``precisions``, a sequence of names, says that
+    its plans may be narrower than float32: ``compile(graph, precision)`` is then called with a
+    `neurenix.graph.Precision` where one of them is asked for, and with the graph alone for
+    float32. ``share_host(array, index) -> Buffer`` returns a buffer over the very memory of a
+    dense, aligned, writable array: `neurenix.from_numpy` and weights read from files are on such a
+    device then, without a copy.
 
     Attributes:
         batch_invariant: A sample's result has the same bits whatever batch it is part of.

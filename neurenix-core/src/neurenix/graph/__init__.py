@@ -19,10 +19,13 @@ from neurenix.graph.executable import Executable, make_executable
 from neurenix.graph.frozen import FrozenPart, dependents, frozen_nodes, subgraph
 from neurenix.graph.graph import Graph, GraphError, Node, RandomKey, Storage, Value
 from neurenix.graph.plan import Plan, check_inputs, optimize
+from neurenix.graph.precision import PRECISIONS, Calibration, Precision, PrecisionName, calibrate
 from neurenix.graph.trace import trace, trace_function
 from neurenix.ops.op import TensorMeta
 
 __all__ = [
+    "PRECISIONS",
+    "Calibration",
     "Compiled",
     "CompiledFunction",
     "Constants",
@@ -32,10 +35,13 @@ __all__ = [
     "GraphError",
     "Node",
     "Plan",
+    "Precision",
+    "PrecisionName",
     "RandomKey",
     "Storage",
     "TensorMeta",
     "Value",
+    "calibrate",
     "check_inputs",
     "compile",
     "dependents",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
+from neurenix.backends.registry import record_of
+from neurenix.errors import PrecisionError
 from neurenix.graph.plan import Plan, optimize
+from neurenix.graph.precision import PRECISIONS, Calibration, Precision, PrecisionName
 
 if TYPE_CHECKING:
+    from neurenix.backends.device import Device
     from neurenix.graph.graph import Graph
     from neurenix.tensor import Tensor
 
@@ -30,3 +34,62 @@ def make_executable(graph: Graph) -> Executable:
     )
     executable = None if compile_graph is None else compile_graph(optimize(graph))
     return Plan(graph) if executable is None else executable
+
+
+def make_narrow_executable(
+    graph: Graph, precision: PrecisionName, calibration: Calibration | None = None
+) -> Executable:
+    """Return what runs a graph in bfloat16 or int8, which only backends do.
+
+    Args:
+        graph: The graph, as it was traced.
+        precision: The precision.
+        calibration: For int8, what was measured of the graph as `optimize` makes it, or of one of
+            the same ops.
+
+    Raises:
+        PrecisionError: The device's backend has no plans of this precision, or none of this
+            graph; or the calibration is of another graph.
+    """
+    check_precision(graph.device, precision)
+    backend: Any = graph.device.backend
+    optimized = optimize(graph)
+    ranges = {} if calibration is None else calibration.ranges(optimized)
+    executable: Executable | None = backend.compile(optimized, Precision(precision, ranges))
+    if executable is None:
+        raise PrecisionError(
+            f"the backend {_backend_of(graph.device)!r} has no {precision} plan of {graph.name}: "
+            "it has no code for one of its ops"
+        )
+    return executable
+
+
+def check_precision(device: Device, precision: PrecisionName) -> None:
+    """Check that plans on a device may be of a precision.
+
+    Raises:
+        ValueError: There is no such precision.
+        PrecisionError: The device's backend has no such plans.
+    """
+    check_precision_name(precision)
+    known = tuple(getattr(device.backend, "precisions", ("float32",)))
+    if precision != "float32" and precision not in known:
+        raise PrecisionError(
+            f"the backend {_backend_of(device)!r}, which serves {device}, has no {precision} "
+            f"plans; it has {', '.join(known)}. Choose one of these, or install a backend that has "
+            f"it: pip install neurenix-backend-{device.type}"
+        )
+
+
+def check_precision_name(precision: object) -> None:
+    """Check that there is a precision of a name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is 'float32', 'bfloat16' or 'int8', not {precision!r}")
+
+
+def _backend_of(device: Device) -> str:
+    return record_of(device).spec.name

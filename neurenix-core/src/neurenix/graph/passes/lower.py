@@ -15,7 +15,7 @@ from neurenix.ops.movement import assign
 
 if TYPE_CHECKING:
     from neurenix.backends.device import Device
-    from neurenix.graph.graph import Graph
+    from neurenix.graph.graph import Graph, Value
     from neurenix.ops.op import Op
     from neurenix.tensor import Tensor
 
@@ -34,10 +34,18 @@ def lower(graph: Graph, knows: Knows | None = None) -> Graph:
         knows: Whether the executor knows an op, with inputs and attributes. By default those that
             the device has kernels for.
     """
+    return lower_mapped(graph, knows)[0]
+
+
+def lower_mapped(graph: Graph, knows: Knows | None = None) -> tuple[Graph, dict[Value, Value]]:
+    """Return what `lower` does, and what stands in it for each value of the graph before."""
     names = {v.name: v.tensor for v in graph.captured if v.tensor is not None}
     if knows is None:
         knows = partial(_has_kernel, graph.device)
-    return Rewriter(graph, _Lowering(names, knows, device=graph.device)).run()
+    rewriter = Rewriter(graph, _Lowering(names, knows, device=graph.device))
+    lowered = rewriter.run()
+    value = rewriter.recorder.value
+    return lowered, {old: value(tensor) for old, tensor in rewriter.tensors.items()}
 
 
 def _has_kernel(
