@@ -15,7 +15,12 @@ from neurenix.graph.compile import (
 )
 from neurenix.graph.compiled_function import CompiledFunction
 from neurenix.graph.constants import Constants
-from neurenix.graph.executable import Executable, make_executable
+from neurenix.graph.executable import (
+    Executable,
+    check_precision,
+    make_executable,
+    make_narrow_executable,
+)
 from neurenix.graph.frozen import FrozenPart, dependents, frozen_nodes, subgraph
 from neurenix.graph.graph import Graph, GraphError, Node, RandomKey, Storage, Value
 from neurenix.graph.plan import Plan, check_inputs, optimize
@@ -43,10 +48,12 @@ __all__ = [
     "Value",
     "calibrate",
     "check_inputs",
+    "check_precision",
     "compile",
     "dependents",
     "frozen_nodes",
     "make_executable",
+    "make_narrow_executable",
     "optimize",
     "subgraph",
     "trace",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -9,9 +10,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast, overload
 
 from neurenix.backends.registry import resolve
-from neurenix.errors import TraceError
+from neurenix.errors import PrecisionError, TraceError
+from neurenix.graph.calibrating import Calibrator
 from neurenix.graph.compiled_function import CompiledFunction
-from neurenix.graph.executable import Executable, Fallback, make_executable
+from neurenix.graph.executable import (
+    Executable,
+    Fallback,
+    check_precision,
+    check_precision_name,
+    make_executable,
+    make_narrow_executable,
+)
 from neurenix.graph.structure import flatten
 from neurenix.graph.trace import home_of, trace_call
 from neurenix.graph.watch import Module, ModuleState
@@ -21,6 +30,7 @@ from neurenix.tensor import Tensor
 
 if TYPE_CHECKING:
     from neurenix.graph.graph import Graph
+    from neurenix.graph.precision import PrecisionName
 
 # Plans keep memory; inputs of ever other shapes would pile them up.
 _MAX_PLANS = 16
@@ -31,12 +41,22 @@ class Compiled:
 
     Attributes:
         module: The module.
-        fallback: What happens where it runs eagerly: "warn", "silent" or "error".
+        fallback: What happens where it runs eagerly, or in float32 where another precision was
+            asked for: "warn", "silent" or "error".
+        precision: What its plans compute in.
     """
 
-    def __init__(self, module: Module, fallback: Fallback) -> None:
+    def __init__(
+        self,
+        module: Module,
+        fallback: Fallback,
+        precision: PrecisionName = "float32",
+        calibration: Tensor | Sequence[Any] | None = None,
+    ) -> None:
         self.module = module
-        self.fallback = fallback
+        self.fallback: Fallback = fallback
+        self.precision: PrecisionName = precision
+        self._calibrator = None if calibration is None else Calibrator(module, calibration)
         self._lock = threading.RLock()
         self._plans: OrderedDict[Any, tuple[Graph, Executable] | str] = OrderedDict()
         self._told: set[str] = set()
@@ -87,6 +107,9 @@ class Compiled:
     ) -> tuple[Graph, Executable] | str:
         """Return the plan for arguments, or why there is none."""
         with self._lock:
+            if self._calibrator is not None and not self._calibrator.is_current():
+                self._calibrator.forget()  # other weights, whose activations go elsewhere
+                self._plans.clear()
             found = self._plans.get(key)
             if found is None:
                 found = self._plans[key] = self._make(args, kwargs)
@@ -108,7 +131,22 @@ class Compiled:
                 "its forward pass changes its buffers, as BatchNorm does in training mode; "
                 "call eval() for inference"
             )
-        return graph, make_executable(graph)
+        return graph, self._executable(graph)
+
+    def _executable(self, graph: Graph) -> Executable:
+        """Return what runs a graph, of the precision asked for where the backend has that."""
+        if self.precision == "float32":
+            return make_executable(graph)
+        try:
+            check_precision(graph.device, self.precision)  # before anything is measured
+            calibrator = self._calibrator
+            calibration = None if calibrator is None else calibrator.calibration()
+            return make_narrow_executable(graph, self.precision, calibration)
+        except PrecisionError as error:
+            if self.fallback == "error":
+                raise
+            self._warn(f"runs in float32: {error}")
+            return make_executable(graph)
 
     def _run_eagerly(self, reason: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._tell(reason)
@@ -116,14 +154,17 @@ class Compiled:
 
     def _tell(self, reason: str) -> None:
         """Say once that the module runs eagerly, and why."""
-        name = type(self.module).__name__
         if self.fallback == "error":
+            name = type(self.module).__name__
             raise TraceError(f"the compiled {name} cannot run as a plan: {reason}")
-        if self.fallback == "warn" and reason not in self._told:
-            self._told.add(reason)
-            warnings.warn(
-                f"the compiled {name} runs eagerly: {reason}", RuntimeWarning, stacklevel=4
-            )
+        narrow = "" if self.precision == "float32" else ", in float32"
+        self._warn(f"runs eagerly{narrow}: {reason}")
+
+    def _warn(self, what: str) -> None:
+        if self.fallback == "warn" and what not in self._told:
+            self._told.add(what)
+            line = f"the compiled {type(self.module).__name__} {what}"
+            warnings.warn(line, RuntimeWarning, stacklevel=_depth())
 
     def __repr__(self) -> str:
         plans = sum(not isinstance(found, str) for found in self._plans.values())
@@ -132,7 +173,11 @@ class Compiled:
 
 @overload
 def compile(  # noqa: A001  # pyright: ignore[reportOverlappingOverload]
-    module: Module, *examples: Any, fallback: Fallback = "warn"
+    module: Module,
+    *examples: Any,
+    fallback: Fallback = "warn",
+    precision: PrecisionName = "float32",
+    calibration: Tensor | Sequence[Any] | None = None,
 ) -> Compiled: ...
 
 
@@ -143,7 +188,11 @@ def compile(  # noqa: A001
 
 
 def compile(  # noqa: A001  (the name that the field gives it)
-    module: Module | Callable[..., Any], *examples: Any, fallback: Fallback = "warn"
+    module: Module | Callable[..., Any],
+    *examples: Any,
+    fallback: Fallback = "warn",
+    precision: PrecisionName = "float32",
+    calibration: Tensor | Sequence[Any] | None = None,
 ) -> Compiled | CompiledFunction:
     """Return a function that does what a module or a function does, as a plan.
 
@@ -161,6 +210,14 @@ def compile(  # noqa: A001  (the name that the field gives it)
     input requires a gradient or the module is training; where a forward pass draws random numbers
     or updates buffers, as Dropout and BatchNorm do in training mode; and where it cannot be
     traced (see `neurenix.graph.trace`).
+
+    **Precision.** ``"bfloat16"`` and ``"int8"`` make plans of a module that keep weights and
+    activations in narrower numbers, and take and give float32 all the same. Answers differ then by
+    more than rounding: measure what that costs. For int8 the module is run on ``calibration``
+    first, in float32, to see how far its activations go: some 100 inputs like those to come. That
+    is done again when weights were written since, as by an optimizer's step. A backend says which
+    precisions it has; where it has not the one asked for, the plan is one of float32, which is
+    said as ``fallback`` has it.
 
     **A function**, such as a training step: forward, backward and update become one plan.
 
@@ -197,14 +254,21 @@ def compile(  # noqa: A001  (the name that the field gives it)
         module: The module, or the function.
         examples: Arguments to make a plan for now: tensors or `TensorMeta`, also nested. For a
             function whose optimizer has not taken a step yet, the first call makes it.
-        fallback: "warn" once, be "silent", or raise an "error" where it runs itself.
+        fallback: "warn" once, be "silent", or raise an "error" where it runs itself, or in
+            float32 where another precision was asked for.
+        precision: "float32", "bfloat16" or "int8"; of modules alone.
+        calibration: For int8, and only for that: a tensor of inputs along its first axis; or a
+            sequence with the arguments of a call each, a tensor or a tuple.
 
     Raises:
-        TypeError: It cannot be called.
-        ValueError: ``fallback`` is none of these.
+        TypeError: It cannot be called, or ``calibration`` is neither of these.
+        ValueError: ``fallback`` or ``precision`` is none of these, a function is to have another
+            precision, or calibration inputs are missing or not wanted.
+        PrecisionError: There is no plan of that precision, and ``fallback`` is "error".
     """
     if fallback not in ("warn", "silent", "error"):
         raise ValueError(f"fallback is 'warn', 'silent' or 'error', not {fallback!r}")
+    _check_precision_options(module, precision, calibration)
     given: Any = module
     if not callable(given) or isinstance(given, type):
         raise TypeError(
@@ -216,13 +280,38 @@ def compile(  # noqa: A001  (the name that the field gives it)
         if examples:
             function.prepare(*examples)
         return function
-    compiled = Compiled(cast("Module", module), fallback)
+    compiled = Compiled(cast("Module", module), fallback, precision, calibration)
     if examples:
         try:
             compiled.executable(*examples)
         except TraceError as error:
             compiled._tell(str(error))
     return compiled
+
+
+def _depth() -> int:
+    """Return how far up from the caller the code stands that called this module."""
+    frame, depth = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__") == __name__:
+        frame, depth = frame.f_back, depth + 1
+    return depth
+
+
+def _check_precision_options(module: object, precision: object, calibration: object) -> None:
+    check_precision_name(precision)
+    if precision != "float32" and not hasattr(module, "named_parameters"):
+        raise ValueError(
+            f"precision={precision!r} is for modules: a function may be a training step, whose "
+            "gradients and updates are lost in narrow numbers. Compile the module that it calls, "
+            "or leave precision out"
+        )
+    if precision == "int8" and calibration is None:
+        raise ValueError(
+            "precision='int8' needs calibration=: a tensor of some 100 inputs like those to come, "
+            "to see how far activations go"
+        )
+    if precision != "int8" and calibration is not None:
+        raise ValueError(f"calibration is for precision='int8', not for {precision!r}")
 
 
 def _described(tensor: Tensor) -> tuple[Any, ...]:
