@@ -14,7 +14,7 @@ use half::bf16;
 use phynexus_conv::int8::{Int8ConvPlan, Int8Epilogue, Int8Input, Quantization};
 use phynexus_conv::{
     Algorithm, Bf16ConvPlan, Bf16Input, ConvError, ConvPlan, ConvShape, Epilogue, GradInputPlan,
-    GradWeightPlan,
+    GradWeightPlan, InputLayout,
 };
 
 /// Layers of one shape.
@@ -182,7 +182,11 @@ fn int8_forward(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError>
     let pack = |_| plan.pack(&values(shape.weight_len()), Some(&bias), quantization, quantization);
     let weights = (0..copies).map(pack).collect::<Result<Vec<_>, _>>()?;
     let (x, image) = (vec![50; shape.in_blocked_len()], values(shape.in_len()));
-    let x = if plan.reads_nchw() { Int8Input::Nchw(&image) } else { Int8Input::Blocked(&x) };
+    let x = if plan.input_layout() == InputLayout::Nchw {
+        Int8Input::Nchw(&image)
+    } else {
+        Int8Input::Blocked(&x)
+    };
     let residual = vec![50; shape.out_blocked_len()];
     let mut y = vec![0; shape.out_blocked_len()];
     time(copies, |copy, threads| {

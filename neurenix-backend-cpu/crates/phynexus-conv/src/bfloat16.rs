@@ -2,12 +2,17 @@
 //!
 //! Strided and pointwise convolutions, and those of few channels, multiply bfloat16 (AVX-512 BF16: pairs of channels,
 //! added in f32; denormals count as zero). With few channels, a pixel that is not finite may turn the results beside
-//! those that it belongs to to NaN. Winograd convolutions and the others multiply in f32, and round only what they store: F(4x4) takes
-//! a quarter of the multiplications, which is more than bfloat16 gains. Every result is rounded once.
+//! those that it belongs to to NaN. Winograd convolutions and the others multiply in f32, and round only what they
+//! store: F(4x4) takes a quarter of the multiplications, which is more than bfloat16 gains. Every result is rounded
+//! once.
+//!
+//! Where there is no instruction for bfloat16, what it would multiply is widened and multiplied in f32: equal to the
+//! rounding of sums, and the same bits on all instruction sets with a fused multiply-add.
 
 use half::bf16;
-use phynexus_simd::Isa;
+use phynexus_simd::isa;
 
+#[cfg(target_arch = "x86_64")]
 use crate::arithmetic::Arithmetic;
 use crate::canonical::{Canonical, Direction};
 use crate::depthwise::Depthwise;
@@ -17,12 +22,14 @@ use crate::error::{ConvError, check_len};
 use crate::first::First;
 use crate::groups;
 use crate::memory::Aligned;
+#[cfg(target_arch = "x86_64")]
 use crate::micro::BFloat16;
-use crate::plan::{Algorithm, pack_bias};
+use crate::micro::Float;
+use crate::plan::{Algorithm, InputLayout, pack_bias};
 use crate::shape::ConvShape;
 use crate::winograd::Winograd;
 
-/// How many times as fast as f32 bfloat16 is multiplied.
+/// How many times as fast as f32 bfloat16 is multiplied, where there is an instruction for it.
 const SPEED: f64 = 2.0;
 
 #[derive(Clone, Debug)]
@@ -47,9 +54,13 @@ pub enum Bf16Input<'a> {
 pub struct Bf16ConvPlan {
     shape: ConvShape,
     method: Method,
+    /// Whether there is an instruction for bfloat16.
+    #[cfg(target_arch = "x86_64")]
+    is_native: bool,
 }
 
 enum Weights {
+    #[cfg(target_arch = "x86_64")]
     Narrow(Aligned<bf16>),
     Wide(Aligned<f32>),
 }
@@ -61,20 +72,27 @@ pub struct Bf16PackedWeights {
 }
 
 impl Bf16ConvPlan {
-    /// Chooses the algorithm.
+    /// Chooses the algorithm, for the instruction set in use.
     ///
     /// # Errors
-    /// No convolution has this shape, or the instruction set in use does not multiply bfloat16.
+    /// No convolution has this shape.
     pub fn new(shape: &ConvShape) -> Result<Self, ConvError> {
         shape.check()?;
-        let algorithm = if First::pays(shape) {
-            Algorithm::First
-        } else if Depthwise::fits(shape) {
-            Algorithm::Depthwise
-        } else if Winograd::pays(shape, SPEED) {
-            Algorithm::Winograd
-        } else {
-            Algorithm::Direct
+        let layout = if First::pays(shape) { InputLayout::Nchw } else { InputLayout::Blocked };
+        Self::with_input(shape, layout)
+    }
+
+    /// Chooses the algorithm among those that read this layout; NCHW is read where there is one group only.
+    ///
+    /// # Errors
+    /// No convolution has this shape, or none that reads the layout.
+    pub fn with_input(shape: &ConvShape, layout: InputLayout) -> Result<Self, ConvError> {
+        let speed = if phynexus_simd::has_bf16() { SPEED } else { 1.0 };
+        let algorithm = match layout {
+            InputLayout::Nchw => Algorithm::First,
+            InputLayout::Blocked if Depthwise::fits(shape) => Algorithm::Depthwise,
+            InputLayout::Blocked if Winograd::pays(shape, speed) => Algorithm::Winograd,
+            InputLayout::Blocked => Algorithm::Direct,
         };
         Self::with_algorithm(shape, algorithm)
     }
@@ -82,14 +100,10 @@ impl Bf16ConvPlan {
     /// With this algorithm.
     ///
     /// # Errors
-    /// No convolution has this shape, the algorithm is not for it, or the instruction set in use does not multiply
-    /// bfloat16.
+    /// No convolution has this shape, or the algorithm is not for it.
     pub fn with_algorithm(shape: &ConvShape, algorithm: Algorithm) -> Result<Self, ConvError> {
         shape.check()?;
-        if !phynexus_simd::has_bf16() {
-            return Err(ConvError::Unsupported("AVX-512 BF16"));
-        }
-        let isa = Isa::Avx512;
+        let isa = isa();
         let method = match algorithm {
             Algorithm::Direct => Method::Direct(Direct::forward(&groups::join(shape), isa)),
             Algorithm::First if shape.groups == 1 => Method::First(First::new(shape, isa)),
@@ -97,10 +111,25 @@ impl Bf16ConvPlan {
             Algorithm::Depthwise if Depthwise::fits(shape) => Method::Depthwise(Depthwise::new(shape, isa)),
             _ => return Err(shape.unfit().into()),
         };
-        Ok(Self { shape: shape.clone(), method })
+        Ok(Self {
+            shape: shape.clone(),
+            method,
+            #[cfg(target_arch = "x86_64")]
+            is_native: phynexus_simd::has_bf16(),
+        })
     }
 
-    /// How it is computed. [`Algorithm::First`] reads NCHW of f32, the others blocked bfloat16.
+    /// The shape it was made for.
+    pub fn shape(&self) -> &ConvShape {
+        &self.shape
+    }
+
+    /// The layout that it reads: NCHW of f32, or blocks of bfloat16. What it writes is blocked.
+    pub fn input_layout(&self) -> InputLayout {
+        if self.algorithm() == Algorithm::First { InputLayout::Nchw } else { InputLayout::Blocked }
+    }
+
+    /// How it is computed.
     pub fn algorithm(&self) -> Algorithm {
         match self.method {
             Method::Direct(_) => Algorithm::Direct,
@@ -118,14 +147,21 @@ impl Bf16ConvPlan {
         check_len("weights", self.shape.weight_len(), weights.len())?;
         let canonical = Canonical::new(weights, &self.shape, Direction::Forward);
         let threads = phynexus_runtime::threads();
+        let rounded = |weight| bf16::from_f32(weight).to_f32();
         let packed = match &self.method {
-            Method::Direct(direct) => Weights::Narrow(direct.pack(
+            #[cfg(target_arch = "x86_64")]
+            Method::Direct(direct) if self.is_native => Weights::Narrow(direct.pack(
                 canonical,
                 Some,
                 (bf16::from_f32, BFloat16::<bf16>::DEPTH),
                 threads,
             )?),
-            Method::First(first) => Weights::Narrow(first.pack::<BFloat16<bf16>>(canonical, bf16::from_f32)?),
+            Method::Direct(direct) => Weights::Wide(direct.pack(canonical, Some, (rounded, 1), threads)?),
+            #[cfg(target_arch = "x86_64")]
+            Method::First(first) if self.is_native => {
+                Weights::Narrow(first.pack::<BFloat16<bf16>>(canonical, bf16::from_f32)?)
+            }
+            Method::First(first) => Weights::Wide(first.pack::<Float<bf16>>(canonical, rounded)?),
             Method::Winograd(winograd) => {
                 Weights::Wide(winograd.pack(canonical, Direction::Forward, threads)?)
             }
@@ -173,11 +209,27 @@ impl Bf16ConvPlan {
         // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
         unsafe {
             match (&self.method, x, &weights.weights) {
+                #[cfg(target_arch = "x86_64")]
                 (Method::Direct(direct), Bf16Input::Blocked(x), Weights::Narrow(weights)) => {
                     direct.run::<BFloat16<bf16>>(batch, x.as_ptr(), bf16::ZERO, weights, y, raw, threads)?;
                 }
+                (Method::Direct(direct), Bf16Input::Blocked(x), Weights::Wide(weights)) => {
+                    direct.run::<Float<bf16, bf16>>(
+                        batch,
+                        x.as_ptr(),
+                        bf16::ZERO,
+                        weights,
+                        y,
+                        raw,
+                        threads,
+                    )?;
+                }
+                #[cfg(target_arch = "x86_64")]
                 (Method::First(first), Bf16Input::Nchw(x), Weights::Narrow(weights)) => {
                     first.run::<BFloat16<bf16>>(batch, x.as_ptr(), weights, y, raw, threads)?;
+                }
+                (Method::First(first), Bf16Input::Nchw(x), Weights::Wide(weights)) => {
+                    first.run::<Float<bf16>>(batch, x.as_ptr(), weights, y, raw, threads)?;
                 }
                 (Method::Winograd(winograd), Bf16Input::Blocked(x), Weights::Wide(weights)) => {
                     winograd.run(batch, x.as_ptr(), weights, y, raw, threads)?;

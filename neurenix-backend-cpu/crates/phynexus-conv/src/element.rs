@@ -25,6 +25,27 @@ pub trait Lanes: Plain {
     unsafe fn store<S: Simd>(simd: S, to: *mut Self, count: usize, x: S::F32);
 }
 
+/// An element of the input of a product of floats.
+pub trait Pixel: Plain {
+    /// What it is worth.
+    fn widen(self) -> f32;
+}
+
+impl Pixel for f32 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+}
+
+impl Pixel for bf16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        // Without the crate's test for NaN, which these bits keep anyway.
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+}
+
 /// f32, bfloat16 or float16.
 #[allow(private_bounds)]
 pub trait Element: Lanes + Default {

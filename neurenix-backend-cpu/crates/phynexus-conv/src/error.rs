@@ -20,8 +20,6 @@ pub enum ConvError {
         /// Elements it has.
         found: usize,
     },
-    /// The instruction set in use lacks something.
-    Unsupported(&'static str),
     /// There is no memory for weights or work in progress.
     Memory(OutOfMemory),
 }
@@ -32,13 +30,6 @@ impl fmt::Display for ConvError {
             Self::Shape(error) => error.fmt(f),
             Self::Length { what, expected, found } => {
                 write!(f, "{what} of a convolution: {expected} elements expected, {found} found")
-            }
-            Self::Unsupported(missing) => {
-                write!(
-                    f,
-                    "this convolution needs {missing}; the instruction set in use is {}",
-                    phynexus_simd::isa()
-                )
             }
             Self::Memory(error) => error.fmt(f),
         }

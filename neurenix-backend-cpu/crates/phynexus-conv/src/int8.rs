@@ -1,9 +1,12 @@
-//! Convolution of 8-bit integers: u8 activations, i8 weights with a scale for each output channel (AVX-512 VNNI).
+//! Convolution of 8-bit integers: u8 activations, i8 weights with a scale for each output channel.
 //!
-//! Sums are exact; what is stored is `round(real / scale) + zero_point`, cut off at 0 and 255.
+//! Sums are exact; what is stored is `round(real / scale + zero_point)`, cut off at 0 and 255. Results have the same
+//! bits on all instruction sets, with AVX-512 VNNI or without, but for those of few channels, which are multiplied in
+//! bfloat16 or f32.
 
+#[cfg(target_arch = "x86_64")]
 use half::bf16;
-use phynexus_simd::{Isa, Kernel, LANES, Simd, dispatch};
+use phynexus_simd::{Kernel, LANES, Simd, dispatch, isa};
 
 use crate::arithmetic::Arithmetic;
 use crate::canonical::{Canonical, Direction};
@@ -14,8 +17,10 @@ use crate::error::{ConvError, check_len};
 use crate::first::First;
 use crate::groups;
 use crate::memory::{Aligned, Shared};
-use crate::micro::{BFloat16, Float, Int8, Requantize};
-use crate::plan::pack_bias;
+#[cfg(target_arch = "x86_64")]
+use crate::micro::{BFloat16, Int8};
+use crate::micro::{Float, Int8Widened, Requantize};
+use crate::plan::{InputLayout, pack_bias};
 use crate::shape::ConvShape;
 use crate::tasks::for_each;
 
@@ -46,6 +51,9 @@ pub struct Int8Epilogue<'a> {
     pub relu: bool,
 }
 
+/// Products of u8 by i8 that 32 bits hold the sum of.
+const MOST_PRODUCTS: usize = 65_000;
+
 #[derive(Clone, Debug)]
 enum Method {
     Direct(Direct),
@@ -57,11 +65,18 @@ enum Method {
 pub struct Int8ConvPlan {
     shape: ConvShape,
     method: Method,
+    /// Whether there is an instruction for 8-bit integers.
+    #[cfg(target_arch = "x86_64")]
+    is_native: bool,
+    /// Whether there is one for bfloat16.
+    #[cfg(target_arch = "x86_64")]
+    has_bf16: bool,
 }
 
 enum Weights {
     Narrow(Aligned<i8>),
     /// Multiplied as bfloat16, if there is such an instruction.
+    #[cfg(target_arch = "x86_64")]
     Half(Aligned<bf16>),
     Wide(Aligned<f32>),
 }
@@ -76,26 +91,48 @@ pub struct Int8PackedWeights {
 }
 
 impl Int8ConvPlan {
-    /// Plans it. Fewer than 16 channels of one group are read as f32.
+    /// Plans it, for the instruction set in use. Fewer than 16 channels of one group are read as f32.
     ///
     /// # Errors
-    /// No convolution has this shape, or the instruction set in use does not multiply 8-bit integers.
+    /// No convolution has this shape, or its sums could outgrow 32 bits.
     pub fn new(shape: &ConvShape) -> Result<Self, ConvError> {
         shape.check()?;
-        if !phynexus_simd::has_vnni() {
-            return Err(ConvError::Unsupported("AVX-512 VNNI"));
-        }
-        let method = if First::pays(shape) {
-            Method::First(First::new(shape, Isa::Avx512))
-        } else {
-            Method::Direct(Direct::forward(&groups::join(shape), Isa::Avx512))
-        };
-        Ok(Self { shape: shape.clone(), method })
+        let layout = if First::pays(shape) { InputLayout::Nchw } else { InputLayout::Blocked };
+        Self::with_input(shape, layout)
     }
 
-    /// Whether it reads NCHW of f32.
-    pub fn reads_nchw(&self) -> bool {
-        matches!(self.method, Method::First(_))
+    /// Plans it to read this layout: NCHW of f32, for one group only, or blocks of u8.
+    ///
+    /// # Errors
+    /// No convolution has this shape, none reads the layout, or its sums could outgrow 32 bits.
+    pub fn with_input(shape: &ConvShape, layout: InputLayout) -> Result<Self, ConvError> {
+        shape.check()?;
+        if shape.group_in() * shape.taps() > MOST_PRODUCTS {
+            return Err(shape.too_deep().into());
+        }
+        let method = match layout {
+            InputLayout::Nchw if shape.groups == 1 => Method::First(First::new(shape, isa())),
+            InputLayout::Nchw => return Err(shape.unfit().into()),
+            InputLayout::Blocked => Method::Direct(Direct::forward(&groups::join(shape), isa())),
+        };
+        Ok(Self {
+            shape: shape.clone(),
+            method,
+            #[cfg(target_arch = "x86_64")]
+            is_native: phynexus_simd::has_vnni(),
+            #[cfg(target_arch = "x86_64")]
+            has_bf16: phynexus_simd::has_bf16(),
+        })
+    }
+
+    /// The shape it was made for.
+    pub fn shape(&self) -> &ConvShape {
+        &self.shape
+    }
+
+    /// The layout that it reads: NCHW of f32, or blocks of u8. What it writes is blocked.
+    pub fn input_layout(&self) -> InputLayout {
+        if matches!(self.method, Method::First(_)) { InputLayout::Nchw } else { InputLayout::Blocked }
     }
 
     /// Quantizes canonical weights, each output channel by its largest, and packs them, and perhaps a bias.
@@ -117,7 +154,7 @@ impl Int8ConvPlan {
         let mut scale = pack_bias(&self.shape, &zeros)?;
         let depth = weights.len() / self.shape.out_channels;
         let mut changed = weights.to_vec();
-        let is_wide = self.reads_nchw();
+        let is_wide = self.input_layout() == InputLayout::Nchw;
         for (channel, weights) in changed.chunks_exact_mut(depth).enumerate() {
             let offset = f32::from(output.zero_point);
             if is_wide {
@@ -138,7 +175,8 @@ impl Int8ConvPlan {
         }
         let canonical = Canonical::new(&changed, &self.shape, Direction::Forward);
         let weights = match &self.method {
-            Method::First(first) if phynexus_simd::has_bf16() => {
+            #[cfg(target_arch = "x86_64")]
+            Method::First(first) if self.has_bf16 => {
                 Weights::Half(first.pack::<BFloat16<u8>>(canonical, bf16::from_f32)?)
             }
             Method::First(first) => Weights::Wide(first.pack::<Float<u8>>(canonical, |weight| weight)?),
@@ -147,7 +185,7 @@ impl Int8ConvPlan {
                 Weights::Narrow(direct.pack(
                     canonical,
                     Some,
-                    (|weight| weight as i8, Int8::DEPTH),
+                    (|weight| weight as i8, Int8Widened::DEPTH),
                     threads,
                 )?)
             }
@@ -194,6 +232,7 @@ impl Int8ConvPlan {
                 // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
                 unsafe {
                     match packed {
+                        #[cfg(target_arch = "x86_64")]
                         Weights::Half(packed) => {
                             first.run::<BFloat16<u8>>(batch, x, packed, y, raw, threads)?
                         }
@@ -219,7 +258,13 @@ impl Int8ConvPlan {
                 };
                 let (x, padding) = (x.as_ptr(), weights.input.zero_point);
                 // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
-                unsafe { direct.run::<Int8>(batch, x, padding, packed, y, requantize, threads)? };
+                unsafe {
+                    #[cfg(target_arch = "x86_64")]
+                    if self.is_native {
+                        return Ok(direct.run::<Int8>(batch, x, padding, packed, y, requantize, threads)?);
+                    }
+                    direct.run::<Int8Widened>(batch, x, padding, packed, y, requantize, threads)?;
+                }
             }
             _ => panic!("the input and the weights of this convolution"),
         }
@@ -274,7 +319,9 @@ impl<A: Lanes, B: Lanes> Kernel for Affine<'_, A, B> {
         for (index, from) in self.from.chunks(LANES).enumerate() {
             // SAFETY: the chunk has so many elements, and the destination as many in its place.
             unsafe {
-                let x = simd.fma(A::load(simd, from.as_ptr(), from.len()), scale, offset);
+                // Not fused, so that all instruction sets agree.
+                let x = A::load(simd, from.as_ptr(), from.len());
+                let x = simd.add(simd.mul(x, scale), offset);
                 B::store(simd, self.to.add(index * LANES), from.len(), x);
             }
         }

@@ -19,7 +19,6 @@
 //! the same bits on every instruction set with a fused multiply-add.
 
 mod arithmetic;
-#[cfg(target_arch = "x86_64")]
 mod bfloat16;
 mod canonical;
 mod depthwise;
@@ -32,7 +31,6 @@ mod grad_bias;
 mod grad_input;
 mod grad_weight;
 mod groups;
-#[cfg(target_arch = "x86_64")]
 pub mod int8;
 mod interleaved;
 pub mod layout;
@@ -45,7 +43,6 @@ mod split;
 mod tasks;
 mod winograd;
 
-#[cfg(target_arch = "x86_64")]
 pub use bfloat16::{Bf16ConvPlan, Bf16Input, Bf16PackedWeights};
 pub use element::Element;
 pub use epilogue::Epilogue;

@@ -5,6 +5,8 @@ mod bfloat16;
 mod float;
 #[cfg(target_arch = "x86_64")]
 mod int8;
+mod int8_widened;
+mod requantize;
 
 use phynexus_simd::{Isa, Simd};
 
@@ -14,7 +16,9 @@ use crate::arithmetic::Arithmetic;
 pub use bfloat16::BFloat16;
 pub use float::Float;
 #[cfg(target_arch = "x86_64")]
-pub use int8::{Int8, Requantize};
+pub use int8::Int8;
+pub use int8_widened::Int8Widened;
+pub use requantize::Requantize;
 
 /// What one call computes: `c[row][vector] = sum over k of a[row][k] * b[k][vector]`, one chain of fused
 /// multiply-adds in rising k, for as many rows and vectors as the kernel has.

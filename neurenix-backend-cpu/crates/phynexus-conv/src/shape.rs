@@ -97,6 +97,14 @@ impl ConvShape {
         }
     }
 
+    /// That too many products make up a result.
+    pub(crate) fn too_deep(&self) -> ShapeError {
+        ShapeError {
+            shape: Box::new(self.clone()),
+            problem: "a sum of so many products of 8-bit integers does not fit 32 bits",
+        }
+    }
+
     fn padded(&self, axis: usize) -> usize {
         self.in_size[axis] + self.padding[axis].0 + self.padding[axis].1
     }

@@ -1,11 +1,11 @@
 //! Convolution of blocked bfloat16 against the definition, of the values that it is given.
-#![cfg(target_arch = "x86_64")]
 
 mod reference;
 
 use half::bf16;
 use phynexus_conv::layout::{Planes, blocked_to_nchw, nchw_to_blocked};
 use phynexus_conv::{Algorithm, Bf16ConvPlan, Bf16Input, ConvShape, Epilogue};
+use phynexus_simd::{Isa, set_isa};
 use reference::{Numbers, convolve};
 
 fn rounded(numbers: &mut Numbers, len: usize) -> Vec<f32> {
@@ -54,23 +54,21 @@ fn check(shape: &ConvShape, numbers: &mut Numbers) {
 }
 
 #[test]
-fn against_the_definition() {
-    if !phynexus_simd::has_bf16() {
-        let shape = ConvShape::square(1, (16, 16), [4, 4], 3, 1, 1);
-        assert!(Bf16ConvPlan::new(&shape).is_err());
-        return;
-    }
-    let mut numbers = Numbers::new(31);
-    for shape in [
-        ConvShape::square(2, (3, 20), [17, 15], 5, 2, 2),
-        ConvShape::square(3, (40, 36), [13, 9], 3, 1, 1),
-        ConvShape::square(2, (256, 256), [7, 7], 3, 2, 1),
-        ConvShape::square(2, (64, 128), [14, 14], 1, 2, 0),
-        ConvShape::square(2, (24, 72), [9, 9], 1, 1, 0),
-        ConvShape::square(1, (17, 33), [11, 30], 3, 3, 2),
-        ConvShape { groups: 32, ..ConvShape::square(2, (32, 32), [9, 19], 3, 1, 1) },
-        ConvShape { groups: 4, ..ConvShape::square(2, (32, 48), [9, 7], 3, 1, 1) },
-    ] {
-        check(&shape, &mut numbers);
+fn against_the_definition_on_all_instruction_sets() {
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+        set_isa(Some(isa)).unwrap();
+        let mut numbers = Numbers::new(31);
+        for shape in [
+            ConvShape::square(2, (3, 20), [17, 15], 5, 2, 2),
+            ConvShape::square(3, (40, 36), [13, 9], 3, 1, 1),
+            ConvShape::square(2, (256, 256), [7, 7], 3, 2, 1),
+            ConvShape::square(2, (64, 128), [14, 14], 1, 2, 0),
+            ConvShape::square(2, (24, 72), [9, 9], 1, 1, 0),
+            ConvShape::square(1, (17, 33), [11, 30], 3, 3, 2),
+            ConvShape { groups: 32, ..ConvShape::square(2, (32, 32), [9, 19], 3, 1, 1) },
+            ConvShape { groups: 4, ..ConvShape::square(2, (32, 48), [9, 7], 3, 1, 1) },
+        ] {
+            check(&shape, &mut numbers);
+        }
     }
 }

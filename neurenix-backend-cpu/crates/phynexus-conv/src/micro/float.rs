@@ -6,15 +6,15 @@ use phynexus_simd::{Kernel, LANES, Simd};
 
 use super::{Micro, MicroArgs, conjure, each_row, max_rows, table};
 use crate::arithmetic::{Arithmetic, RowArithmetic};
-use crate::element::Lanes;
+use crate::element::{Lanes, Pixel};
 use crate::epilogue::{Finish, RawEpilogue};
 
-/// Pixels and weights of f32, results of `T`.
+/// Weights of f32, results of `T`, pixels of `P`, which are widened as they are read.
 #[derive(Clone, Copy, Debug)]
-pub struct Float<T>(PhantomData<T>);
+pub struct Float<T, P = f32>(PhantomData<(T, P)>);
 
-impl<T: Lanes> Arithmetic for Float<T> {
-    type Pixel = f32;
+impl<T: Lanes, P: Pixel> Arithmetic for Float<T, P> {
+    type Pixel = P;
     type Weight = f32;
     type Out = T;
     type Epilogue = RawEpilogue<T>;
@@ -32,12 +32,12 @@ impl<T: Lanes> Arithmetic for Float<T> {
 
     fn micro<S: Simd>(rows: usize, cols: usize, twice: bool) -> Micro<Self> {
         let table = match (cols, twice) {
-            (1, false) => &Table::<S, T, 1, 16, 16>::ALL,
-            (2, false) => &Table::<S, T, 2, 16, 16>::ALL,
-            (4, false) => &Table::<S, T, 4, 16, 16>::ALL,
-            (1, true) => &Table::<S, T, 1, 32, 16>::ALL,
-            (2, true) => &Table::<S, T, 2, 32, 16>::ALL,
-            _ => &Table::<S, T, 4, 32, 16>::ALL,
+            (1, false) => &Table::<S, T, P, 1, 16, 16>::ALL,
+            (2, false) => &Table::<S, T, P, 2, 16, 16>::ALL,
+            (4, false) => &Table::<S, T, P, 4, 16, 16>::ALL,
+            (1, true) => &Table::<S, T, P, 1, 32, 16>::ALL,
+            (2, true) => &Table::<S, T, P, 2, 32, 16>::ALL,
+            _ => &Table::<S, T, P, 4, 32, 16>::ALL,
         };
         table[rows - 1].expect("a panel that max_rows allows")
     }
@@ -46,12 +46,12 @@ impl<T: Lanes> Arithmetic for Float<T> {
 impl<T: Lanes> RowArithmetic for Float<T> {
     fn strided_micro<S: Simd>(rows: usize, cols: usize, stride: usize) -> Micro<Self> {
         let table = match (cols, stride) {
-            (1, 3) => &Table::<S, T, 1, 3, 0>::ALL,
-            (2, 3) => &Table::<S, T, 2, 3, 0>::ALL,
-            (1, 6) => &Table::<S, T, 1, 6, 0>::ALL,
-            (2, 6) => &Table::<S, T, 2, 6, 0>::ALL,
-            (1, _) => &Table::<S, T, 1, 0, 0>::ALL,
-            _ => &Table::<S, T, 2, 0, 0>::ALL,
+            (1, 3) => &Table::<S, T, f32, 1, 3, 0>::ALL,
+            (2, 3) => &Table::<S, T, f32, 2, 3, 0>::ALL,
+            (1, 6) => &Table::<S, T, f32, 1, 6, 0>::ALL,
+            (2, 6) => &Table::<S, T, f32, 2, 6, 0>::ALL,
+            (1, _) => &Table::<S, T, f32, 1, 0, 0>::ALL,
+            _ => &Table::<S, T, f32, 2, 0, 0>::ALL,
         };
         table[rows - 1].expect("a panel that max_rows allows")
     }
@@ -61,12 +61,18 @@ impl<T: Lanes> RowArithmetic for Float<T> {
     }
 }
 
-struct Block<'a, T: Lanes, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize>(
-    &'a MicroArgs<Float<T>>,
-);
+struct Block<
+    'a,
+    T: Lanes,
+    P: Pixel,
+    const ROWS: usize,
+    const COLS: usize,
+    const STRIDE: usize,
+    const RUN: usize,
+>(&'a MicroArgs<Float<T, P>>);
 
-impl<T: Lanes, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize> Kernel
-    for Block<'_, T, ROWS, COLS, STRIDE, RUN>
+impl<T: Lanes, P: Pixel, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize> Kernel
+    for Block<'_, T, P, ROWS, COLS, STRIDE, RUN>
 {
     type Output = ();
 
@@ -97,7 +103,7 @@ impl<T: Lanes, const ROWS: usize, const COLS: usize, const STRIDE: usize, const 
                         weights[vector] = simd.load(b.add(LANES * vector));
                     }
                     each_row::<ROWS>(|row| {
-                        let x = simd.splat(*a.add(row * stride));
+                        let x = simd.splat((*a.add(row * stride)).widen());
                         for vector in 0..COLS {
                             sums[row][vector] = simd.fma(x, weights[vector], sums[row][vector]);
                         }
@@ -152,26 +158,27 @@ where
     }
 }
 
-unsafe fn block<S, T, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize>(
-    args: &MicroArgs<Float<T>>,
+unsafe fn block<S, T, P, const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize>(
+    args: &MicroArgs<Float<T, P>>,
 ) where
     S: Simd,
     T: Lanes,
+    P: Pixel,
 {
     // SAFETY: whoever chose the kernel of this instruction set had its proof.
     let simd: S = unsafe { conjure() };
-    simd.vectorize(Block::<T, ROWS, COLS, STRIDE, RUN>(args));
+    simd.vectorize(Block::<T, P, ROWS, COLS, STRIDE, RUN>(args));
 }
 
 /// Kernels for 1 to 14 rows.
-struct Table<S, T, const COLS: usize, const STRIDE: usize, const RUN: usize>(PhantomData<(S, T)>);
+struct Table<S, T, P, const COLS: usize, const STRIDE: usize, const RUN: usize>(PhantomData<(S, T, P)>);
 
-impl<S: Simd, T: Lanes, const COLS: usize, const STRIDE: usize, const RUN: usize>
-    Table<S, T, COLS, STRIDE, RUN>
+impl<S: Simd, T: Lanes, P: Pixel, const COLS: usize, const STRIDE: usize, const RUN: usize>
+    Table<S, T, P, COLS, STRIDE, RUN>
 {
-    const fn entry<const ROWS: usize>() -> Option<Micro<Float<T>>> {
-        if ROWS <= max_rows(S::ISA, COLS) { Some(block::<S, T, ROWS, COLS, STRIDE, RUN>) } else { None }
+    const fn entry<const ROWS: usize>() -> Option<Micro<Float<T, P>>> {
+        if ROWS <= max_rows(S::ISA, COLS) { Some(block::<S, T, P, ROWS, COLS, STRIDE, RUN>) } else { None }
     }
 
-    const ALL: [Option<Micro<Float<T>>>; 14] = table!(entry);
+    const ALL: [Option<Micro<Float<T, P>>>; 14] = table!(entry);
 }

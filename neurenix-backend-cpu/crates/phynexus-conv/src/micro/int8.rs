@@ -4,33 +4,13 @@ use std::arch::x86_64::*;
 
 use phynexus_simd::{Avx512, Isa, LANES, Simd};
 
+use super::requantize::{Requantize, requantize};
 use super::{Micro, MicroArgs, conjure, each_row, max_rows, table};
 use crate::arithmetic::Arithmetic;
-use crate::element::Lanes;
 
 /// Pixels and results of u8, weights of i8; needs [`phynexus_simd::has_vnni`]. The sums are exact.
 #[derive(Clone, Copy, Debug)]
 pub struct Int8;
-
-/// What happens to sums: `clamp(sum * scale + bias + residual * residual_scale + residual_offset, low, 255)`, rounded.
-#[derive(Clone, Copy)]
-pub struct Requantize {
-    /// A float for each output channel, up to a multiple of 16.
-    pub scale: *const f32,
-    /// A float for each output channel, up to a multiple of 16.
-    pub bias: *const f32,
-    /// As the output; or null.
-    pub residual: *const u8,
-    pub residual_scale: f32,
-    pub residual_offset: f32,
-    /// The least result: what stands for zero after ReLU.
-    pub low: f32,
-}
-
-// SAFETY: what it points to is only read.
-unsafe impl Send for Requantize {}
-// SAFETY: as above.
-unsafe impl Sync for Requantize {}
 
 impl Arithmetic for Int8 {
     type Pixel = u8;
@@ -42,13 +22,7 @@ impl Arithmetic for Int8 {
     const RESUMES: bool = false;
 
     fn finish(epilogue: &Requantize, block: usize, _last_lanes: usize, at: usize) -> Requantize {
-        let residual = epilogue.residual;
-        Requantize {
-            scale: epilogue.scale.wrapping_add(block * LANES),
-            bias: epilogue.bias.wrapping_add(block * LANES),
-            residual: if residual.is_null() { residual } else { residual.wrapping_add(at) },
-            ..*epilogue
-        }
+        epilogue.at(block, at)
     }
 
     fn unfinished() -> Requantize {
@@ -94,44 +68,14 @@ unsafe fn block<const ROWS: usize, const COLS: usize, const STRIDE: usize>(args:
                 a = a.add(4);
             }
         }
-        let mut stored = [[[0.0f32; LANES]; COLS]; ROWS];
-        let to = stored.as_mut_ptr().cast::<f32>();
+        let mut stored = [[[0i32; LANES]; COLS]; ROWS];
+        let to = stored.as_mut_ptr().cast::<i32>();
         each_row::<ROWS>(|row| {
             for vector in 0..COLS {
-                _mm512_storeu_ps(
-                    to.add((row * COLS + vector) * LANES),
-                    _mm512_cvtepi32_ps(sums[row][vector]),
-                );
+                _mm512_storeu_si512(to.add((row * COLS + vector) * LANES).cast(), sums[row][vector]);
             }
         });
         requantize(conjure::<Avx512>(), args, to, ROWS, COLS);
-    }
-}
-
-/// Requantizes sums and stores them.
-///
-/// # Safety
-/// `sums` holds `[rows][cols][16]`; the arguments' addresses are valid for as many.
-#[inline(always)]
-unsafe fn requantize<S: Simd>(simd: S, args: &MicroArgs<Int8>, sums: *const f32, rows: usize, cols: usize) {
-    let finish = &args.finish;
-    for vector in 0..cols {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let scale = simd.load(finish.scale.add(vector * LANES));
-            let bias = simd.load(finish.bias.add(vector * LANES));
-            for row in 0..rows {
-                let at = row * args.c_row + vector * args.c_vector;
-                let mut sum = simd.fma(simd.load(sums.add((row * cols + vector) * LANES)), scale, bias);
-                if !finish.residual.is_null() {
-                    let residual = u8::load(simd, finish.residual.add(at), LANES);
-                    let (scale, offset) =
-                        (simd.splat(finish.residual_scale), simd.splat(finish.residual_offset));
-                    sum = simd.add(sum, simd.fma(residual, scale, offset));
-                }
-                u8::store(simd, args.c.add(at), LANES, simd.max(sum, simd.splat(finish.low)));
-            }
-        }
     }
 }
 
