@@ -1,0 +1,139 @@
+//! How values of each dtype are read from and written to words of memory, in WGSL.
+
+use std::fmt::{Result, Write};
+
+use crate::dtype::DType;
+use crate::layout::Access;
+use crate::shader::{Operand, Part};
+
+static HALF: Part = Part { text: include_str!("../wgsl/dtype/float16.wgsl"), needs: &[] };
+static BFLOAT: Part = Part { text: include_str!("../wgsl/dtype/bfloat16.wgsl"), needs: &[] };
+
+/// What the conversions of dtypes need.
+pub fn parts_for(dtypes: impl Iterator<Item = DType>) -> Vec<&'static Part> {
+    dtypes
+        .filter_map(|dtype| match dtype {
+            DType::F16 => Some(&HALF),
+            DType::Bf16 => Some(&BFLOAT),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Writes `NAME_place(i)`: the sum of strides times coordinates of the `i`-th element.
+pub fn write_place(text: &mut String, name: &str, rank: u8) -> Result {
+    writeln!(text, "fn {name}_place(i: u32) -> u32 {{")?;
+    if rank == 0 {
+        return writeln!(text, "    return 0u;\n}}");
+    }
+    if rank > 1 {
+        writeln!(text, "    var rest = i;\n    var place = 0u;")?;
+        for axis in (1..rank).rev() {
+            writeln!(text, "    let outer_{axis} = rest / params.{name}_size_{axis};")?;
+            writeln!(
+                text,
+                "    place += (rest - outer_{axis} * params.{name}_size_{axis}) * params.{name}_stride_{axis};"
+            )?;
+            writeln!(text, "    rest = outer_{axis};")?;
+        }
+        return writeln!(text, "    return place + rest * params.{name}_stride_0;\n}}");
+    }
+    writeln!(text, "    return i * params.{name}_stride_0;\n}}")
+}
+
+/// Writes the type of an operand and the functions that read it, or write it.
+pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic: bool) -> Result {
+    let Operand { name, dtype, access, binding } = *operand;
+    let buffer = format!("buffer_{binding}");
+    let mut letters = name.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase()).into_iter();
+    let alias: String = first.chain(letters).collect();
+    let wgsl = dtype.kind().wgsl();
+    writeln!(text, "alias {alias} = {wgsl};")?;
+    if written {
+        writeln!(text, "const {}_LANES: u32 = {}u;", name.to_uppercase(), dtype.lanes())?;
+        writeln!(
+            text,
+            "fn {name}_bits(value: {wgsl}) -> {} {{ return {}; }}",
+            bits_type(dtype),
+            encoded(dtype)
+        )?;
+        match (dtype.bytes(), atomic) {
+            (4, _) => writeln!(
+                text,
+                "fn {name}_put(place: u32, value: {wgsl}) {{ {buffer}[place] = {name}_bits(value); }}"
+            )?,
+            (8, _) => writeln!(
+                text,
+                "fn {name}_put(place: u32, value: {wgsl}) {{\n    {buffer}[2u * place] = value.x;\n    \
+                 {buffer}[2u * place + 1u] = value.y;\n}}"
+            )?,
+            (_, true) => writeln!(
+                text,
+                "fn {name}_merge(word: u32, mask: u32, bits: u32) {{\n    atomicAnd(&{buffer}[word], ~mask);\n    \
+                 atomicOr(&{buffer}[word], bits);\n}}"
+            )?,
+            (_, false) => writeln!(
+                text,
+                "fn {name}_merge(word: u32, mask: u32, bits: u32) {{\n    \
+                 {buffer}[word] = ({buffer}[word] & ~mask) | bits;\n}}\n\
+                 fn {name}_set(word: u32, bits: u32) {{ {buffer}[word] = bits; }}"
+            )?,
+        }
+    }
+    if !atomic || !written {
+        writeln!(text, "fn {name}_at(place: u32) -> {wgsl} {{ return {}; }}", decoded(dtype, &buffer))?;
+    }
+    let place = match access {
+        Access::Dense => format!("params.{name}_offset + i"),
+        Access::Scalar => format!("params.{name}_offset"),
+        Access::Strided(_) => format!("params.{name}_offset + {name}_place(i)"),
+        Access::Free => return Ok(()),
+    };
+    if written {
+        return writeln!(text, "fn {name}_index(i: u32) -> u32 {{ return {place}; }}");
+    }
+    writeln!(text, "fn {name}_load(i: u32) -> {wgsl} {{ return {name}_at({place}); }}")
+}
+
+/// The code that calls `element` for each element of an output.
+pub fn driver(out: &Operand) -> &'static str {
+    match (out.dtype.lanes(), out.access) {
+        (1, _) => include_str!("../wgsl/driver/elements.wgsl"),
+        (_, Access::Strided(_)) => include_str!("../wgsl/driver/packed_strided.wgsl"),
+        _ => include_str!("../wgsl/driver/packed.wgsl"),
+    }
+}
+
+fn bits_type(dtype: DType) -> &'static str {
+    if dtype.bytes() == 8 { "vec2<u32>" } else { "u32" }
+}
+
+/// The bits of `value`; above those of the dtype, zeros.
+fn encoded(dtype: DType) -> &'static str {
+    match dtype {
+        DType::F32 | DType::I32 => "bitcast<u32>(value)",
+        DType::F16 => "float16_bits(value)",
+        DType::Bf16 => "bfloat16_bits(value)",
+        DType::I16 => "bitcast<u32>(value) & 0xffffu",
+        DType::I8 | DType::U8 => "bitcast<u32>(value) & 0xffu",
+        DType::Bool => "select(0u, 1u, value != 0i)",
+        DType::I64 | DType::F64 => "value",
+    }
+}
+
+/// The value at `place` of a buffer.
+fn decoded(dtype: DType, buffer: &str) -> String {
+    let half = format!("{buffer}[place >> 1u] >> ((place & 1u) * 16u)");
+    let byte = format!("{buffer}[place >> 2u] >> ((place & 3u) * 8u)");
+    match dtype {
+        DType::F32 => format!("bitcast<f32>({buffer}[place])"),
+        DType::I32 => format!("bitcast<i32>({buffer}[place])"),
+        DType::F16 => format!("float16_value(({half}) & 0xffffu)"),
+        DType::Bf16 => format!("bitcast<f32>(({half}) << 16u)"),
+        DType::I16 => format!("extractBits(bitcast<i32>({half}), 0u, 16u)"),
+        DType::I8 => format!("extractBits(bitcast<i32>({byte}), 0u, 8u)"),
+        DType::U8 | DType::Bool => format!("bitcast<i32>(({byte}) & 0xffu)"),
+        DType::I64 | DType::F64 => format!("vec2<u32>({buffer}[2u * place], {buffer}[2u * place + 1u])"),
+    }
+}

@@ -1,0 +1,202 @@
+//! An open device: its limits, its queue, its memory, its pipelines.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::adapter::{Adapter, adapters};
+use crate::error::{Error, Result};
+use crate::memory::Pool;
+use crate::pipeline::Pipelines;
+use crate::recorder::Recorder;
+
+/// Freed memory that is kept for reuse unless told otherwise.
+const CACHE_BYTES: u64 = 1 << 30;
+
+/// An adapter that has been opened. Devices live as long as the process: a driver's threads and
+/// an interpreter that exits do not mix.
+#[derive(Debug)]
+pub struct Device {
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    features: wgpu::Features,
+    gpu: wgpu::Device,
+    queue: wgpu::Queue,
+    pool: Pool,
+    pipelines: Pipelines,
+    recorder: Mutex<Recorder>,
+    trouble: Arc<Trouble>,
+    process: u32,
+}
+
+/// What the driver reports from its own threads.
+#[derive(Debug, Default)]
+struct Trouble {
+    lost: OnceLock<String>,
+    error: Mutex<Option<String>>,
+}
+
+impl Device {
+    /// The device of an adapter by its number, opened at the first call.
+    ///
+    /// # Errors
+    /// There is no such adapter, or its driver refuses.
+    pub fn open(index: usize) -> Result<&'static Self> {
+        static OPEN: Mutex<Vec<Option<&'static Device>>> = Mutex::new(Vec::new());
+        let found = adapters();
+        let adapter = found.get(index).ok_or_else(|| {
+            Error::Device(format!("there is no adapter {index}; this machine has {} of them", found.len()))
+        })?;
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.resize(found.len(), None);
+        if let Some(device) = open[index] {
+            return Ok(device);
+        }
+        let device: &'static Self = Box::leak(Box::new(Self::new(adapter)?));
+        open[index] = Some(device);
+        Ok(device)
+    }
+
+    fn new(adapter: &Adapter) -> Result<Self> {
+        let wanted = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
+        let features = adapter.adapter.features() & wanted;
+        let limits = adapter.adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("neurenix"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::Performance,
+            ..Default::default()
+        };
+        let (gpu, queue) =
+            pollster::block_on(adapter.adapter.request_device(&descriptor)).map_err(|error| {
+                Error::Device(format!("the adapter {:?} cannot be opened: {error}", adapter.info.name))
+            })?;
+        let trouble = Arc::new(Trouble::default());
+        let notes = Arc::clone(&trouble);
+        gpu.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let mut slot = notes.error.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.get_or_insert_with(|| error.to_string());
+        }));
+        let notes = Arc::clone(&trouble);
+        gpu.set_device_lost_callback(move |reason, message| {
+            let _ = notes.lost.set(format!("{message} ({reason:?})"));
+        });
+        let pool = Pool::default();
+        pool.set_limit(CACHE_BYTES);
+        Ok(Self {
+            info: adapter.info.clone(),
+            recorder: Mutex::new(Recorder::new(&gpu)),
+            pipelines: Pipelines::default(),
+            limits,
+            features,
+            gpu,
+            queue,
+            pool,
+            trouble,
+            process: std::process::id(),
+        })
+    }
+
+    /// What the adapter is called.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// What the driver says of the adapter.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// The limits, which are all the adapter has.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// The optional features that are in use.
+    pub fn features(&self) -> wgpu::Features {
+        self.features
+    }
+
+    /// The memory pool.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The compiled shaders.
+    pub fn pipelines(&self) -> &Pipelines {
+        &self.pipelines
+    }
+
+    pub(crate) fn gpu(&self) -> &wgpu::Device {
+        &self.gpu
+    }
+
+    pub(crate) fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// The queue's open batch.
+    pub fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this process has opened it, not one that this process was forked from.
+    pub fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// Reports what makes the device useless, or has gone wrong since the last call.
+    ///
+    /// # Errors
+    /// The process is a fork; the device is lost; the driver has reported an error.
+    pub fn check(&self) -> Result<()> {
+        if !self.is_ours() {
+            return Err(Error::Device(format!(
+                "the device {:?} was opened by process {}, and this is its fork {}: drivers of GPUs do not \
+                 survive fork(). Start processes with the method 'spawn' or 'forkserver', or open the device \
+                 only in the child",
+                self.name(),
+                self.process,
+                std::process::id()
+            )));
+        }
+        if let Some(reason) = self.trouble.lost.get() {
+            return Err(Error::Device(format!(
+                "the device {:?} is lost: {reason}. Its tensors are gone; restart the process",
+                self.name()
+            )));
+        }
+        let error = self.trouble.error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        error.map_or(Ok(()), |message| Err(Error::Internal(message)))
+    }
+
+    /// A buffer for tensors, or nothing where memory is exhausted.
+    pub(crate) fn create_buffer(&self, bytes: u64) -> Option<wgpu::Buffer> {
+        let scope = self.gpu.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.gpu.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: bytes,
+            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        pollster::block_on(scope.pop()).is_none().then_some(buffer)
+    }
+
+    /// Waits for all work recorded so far.
+    ///
+    /// # Errors
+    /// See [`Self::check`].
+    pub fn synchronize(&self) -> Result<()> {
+        self.check()?;
+        let index = self.recorder().flush(self);
+        self.wait(index)?;
+        self.check()
+    }
+
+    /// Waits for a submission, or the last one.
+    pub(crate) fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        self.gpu
+            .poll(wgpu::PollType::Wait { submission_index: index, timeout: None })
+            .map(|_| ())
+            .map_err(|error| Error::Device(format!("waiting for {:?} failed: {error}", self.name())))
+    }
+}

@@ -1,0 +1,140 @@
+//! Compiled shaders, and their bind groups.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::recorder::Dispatch;
+use crate::shader::Shader;
+
+/// A compiled shader.
+#[derive(Debug)]
+pub struct Pipeline {
+    shader: Shader,
+    compiled: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+impl Pipeline {
+    /// What it was compiled from.
+    pub fn shader(&self) -> &Shader {
+        &self.shader
+    }
+
+    pub(crate) fn compiled(&self) -> &wgpu::ComputePipeline {
+        &self.compiled
+    }
+
+    /// The bind group of a dispatch, with its parameters in a buffer.
+    pub(crate) fn bind(
+        &self,
+        gpu: &wgpu::Device,
+        parameters: &wgpu::Buffer,
+        dispatch: &Dispatch,
+    ) -> wgpu::BindGroup {
+        let part = |buffer, offset, size| {
+            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: NonZeroU64::new(size) })
+        };
+        let size = (dispatch.parameters.len() as u64 * 4).next_multiple_of(16);
+        let mut entries = Vec::with_capacity(1 + dispatch.bindings.len());
+        entries.push(wgpu::BindGroupEntry { binding: 0, resource: part(parameters, 0, size) });
+        for (number, binding) in dispatch.bindings.iter().enumerate() {
+            let resource = part(&binding.buffer, binding.offset, binding.size);
+            entries.push(wgpu::BindGroupEntry { binding: number as u32 + 1, resource });
+        }
+        gpu.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: None,
+            layout: &self.layout,
+            entries: &entries,
+        })
+    }
+}
+
+/// The compiled shaders of a device.
+#[derive(Debug, Default)]
+pub struct Pipelines {
+    compiled: RwLock<HashMap<Shader, Arc<Pipeline>>>,
+}
+
+impl Pipelines {
+    /// The compiled shader, compiled at its first use.
+    ///
+    /// # Errors
+    /// It needs more buffers than the adapter binds; the driver does not compile it.
+    pub fn get(&self, device: &Device, shader: &Shader) -> Result<Arc<Pipeline>> {
+        let found = self.compiled.read().unwrap_or_else(PoisonError::into_inner).get(shader).cloned();
+        if let Some(pipeline) = found {
+            return Ok(pipeline);
+        }
+        let pipeline = Arc::new(compile(device, shader)?);
+        let mut compiled = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(compiled.entry(shader.clone()).or_insert(pipeline)))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.compiled.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+fn compile(device: &Device, shader: &Shader) -> Result<Pipeline> {
+    let name = shader.kernel.name;
+    let bindings = shader.bindings();
+    let most = device.limits().max_storage_buffers_per_shader_stage;
+    if bindings.len() > most as usize {
+        return Err(Error::Limit(format!(
+            "the kernel {name:?} needs {} buffers at once, but the adapter {:?} binds {most} \
+             (max_storage_buffers_per_shader_stage)",
+            bindings.len(),
+            device.name()
+        )));
+    }
+    let gpu = device.gpu();
+    let scope = gpu.push_error_scope(wgpu::ErrorFilter::Validation);
+    let mut entries = vec![entry(0, wgpu::BufferBindingType::Uniform)];
+    for (number, written) in bindings.into_iter().enumerate() {
+        entries.push(entry(number as u32 + 1, wgpu::BufferBindingType::Storage { read_only: !written }));
+    }
+    let layout = gpu
+        .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(name), entries: &entries });
+    let pipeline_layout = gpu.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(name),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let module = gpu.create_shader_module(wgpu::ShaderModuleDescriptor {
+        label: Some(name),
+        source: wgpu::ShaderSource::Wgsl(shader.compose().into()),
+    });
+    let compiled = gpu.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label: Some(name),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        // Kernels write what they read of workgroup memory.
+        compilation_options: wgpu::PipelineCompilationOptions {
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    match pollster::block_on(scope.pop()) {
+        None => Ok(Pipeline { shader: shader.clone(), compiled, layout }),
+        Some(error) => Err(Error::Internal(format!("the kernel {name:?} does not compile: {error}"))),
+    }
+}
+
+fn entry(binding: u32, ty: wgpu::BufferBindingType) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry {
+        binding,
+        visibility: wgpu::ShaderStages::COMPUTE,
+        ty: wgpu::BindingType::Buffer {
+            ty,
+            has_dynamic_offset: ty == wgpu::BufferBindingType::Uniform,
+            min_binding_size: None,
+        },
+        count: None,
+    }
+}

@@ -1,0 +1,2 @@
+
+fn element(i: u32) -> Out { return FUNCTION(x_load(i)); }
