@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+from narrow_backend import NarrowBackend
 
 import neurenix
 from neurenix import Tensor, nn
 from neurenix.backends import Device, registry
 from neurenix.backends.registry import host_device, record_of
 from neurenix.errors import PrecisionError, TraceError
-from neurenix.graph import Graph, Plan, Precision, TensorMeta
+from neurenix.graph import Plan, Precision, TensorMeta
 
 
 def network() -> nn.Module:
@@ -22,37 +22,9 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 5)).eval()
 
 
-class Narrow:
-    """A backend with narrow plans, on NumPy: they round what they give to quarters."""
-
-    precisions: Sequence[str] = ("float32", "bfloat16", "int8")
-
-    def __init__(self, host: Device) -> None:
-        self.host = host
-        self.asked: list[Precision | None] = []
-        self.knows = True
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.host.backend, name)
-
-    def compile(self, graph: Graph, precision: Precision | None = None) -> Any:
-        self.asked.append(precision)
-        return Rounding(graph) if precision is not None and self.knows else None
-
-
-class Rounding:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.plan = Plan(graph)
-
-    def run(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
-        return [neurenix.floor(out * 4.0) / 4.0 for out in self.plan.run(inputs)]
-
-
 @pytest.fixture
-def narrow(twin: Device, monkeypatch: pytest.MonkeyPatch) -> Narrow:
-    backend = Narrow(host_device())
-    twin.backend = backend  # type: ignore[assignment]
+def narrow(twin: Device, monkeypatch: pytest.MonkeyPatch) -> NarrowBackend:
+    twin.backend = backend = NarrowBackend(twin.backend)
     monkeypatch.setitem(registry._bound, twin, record_of(host_device()))
     return backend
 
@@ -62,11 +34,13 @@ def images(count: int, scale: float = 1.0) -> Tensor:
 
 
 def is_rounded(tensor: Tensor) -> bool:
-    values = tensor.numpy() * 4.0
-    return bool((values == np.round(values)).all())
+    narrow = tensor.astype(neurenix.bfloat16).astype(neurenix.float32)
+    return bool((tensor.numpy() == narrow.numpy()).all())
 
 
-def test_a_backend_is_told_a_precision_that_is_not_float32(narrow: Narrow, twin: Device) -> None:
+def test_a_backend_is_told_a_precision_that_is_not_float32(
+    narrow: NarrowBackend, twin: Device
+) -> None:
     module, x = network().to(twin), images(2)
     plan = neurenix.compile(module, x, precision="bfloat16", fallback="error")
     with neurenix.no_grad():
@@ -75,7 +49,9 @@ def test_a_backend_is_told_a_precision_that_is_not_float32(narrow: Narrow, twin:
     assert narrow.asked == [Precision("bfloat16"), None]
 
 
-def test_int8_comes_with_the_ranges_of_the_calibration_inputs(narrow: Narrow, twin: Device) -> None:
+def test_int8_comes_with_the_ranges_of_the_calibration_inputs(
+    narrow: NarrowBackend, twin: Device
+) -> None:
     x, known = images(2), images(20, 3.0)
     plan = neurenix.compile(network().to(twin), x, precision="int8", calibration=known)
     told = narrow.asked[-1]
@@ -89,7 +65,7 @@ def test_int8_comes_with_the_ranges_of_the_calibration_inputs(narrow: Narrow, tw
 
 
 def test_another_batch_has_the_same_ranges_without_measuring_again(
-    narrow: Narrow, twin: Device, monkeypatch: pytest.MonkeyPatch
+    narrow: NarrowBackend, twin: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[Any] = []
     run = Plan.run
@@ -106,14 +82,16 @@ def test_another_batch_has_the_same_ranges_without_measuring_again(
     assert [*first.ranges.values()] == [*second.ranges.values()]
 
 
-def test_arguments_of_calls_calibrate_as_well_as_a_tensor(narrow: Narrow, twin: Device) -> None:
+def test_arguments_of_calls_calibrate_as_well_as_a_tensor(
+    narrow: NarrowBackend, twin: Device
+) -> None:
     module = network().to(twin)
     for calibration in ([images(2), images(1)], [(images(2),)], (images(3), (images(2),))):
         neurenix.compile(module, images(2), precision="int8", calibration=calibration)
     assert all(told is not None and told.ranges for told in narrow.asked)
 
 
-def test_other_weights_are_calibrated_anew(narrow: Narrow, twin: Device) -> None:
+def test_other_weights_are_calibrated_anew(narrow: NarrowBackend, twin: Device) -> None:
     module, x = network().to(twin), images(2)
     plan = neurenix.compile(module, x, precision="int8", calibration=images(9))
     with neurenix.no_grad():
@@ -146,7 +124,7 @@ def test_a_backend_without_narrow_plans_runs_float32_and_says_so_once() -> None:
 
 
 def test_fallback_error_refuses_float32_in_place_of_what_was_asked_for(
-    narrow: Narrow, twin: Device
+    narrow: NarrowBackend, twin: Device
 ) -> None:
     x = neurenix.randn((2, 3, 6, 6))
     with pytest.raises(PrecisionError, match="has no bfloat16 plans; it has float32"):
@@ -160,14 +138,16 @@ def test_fallback_error_refuses_float32_in_place_of_what_was_asked_for(
 
 
 def test_a_module_that_runs_eagerly_does_so_in_float32_and_says_so(
-    narrow: Narrow, twin: Device
+    narrow: NarrowBackend, twin: Device
 ) -> None:
     plan = neurenix.compile(network().to(twin).train(), precision="bfloat16")
     with pytest.warns(RuntimeWarning, match="runs eagerly, in float32: it is in training mode"):
         plan(images(2))
 
 
-def test_calibration_inputs_of_another_structure_are_refused(narrow: Narrow, twin: Device) -> None:
+def test_calibration_inputs_of_another_structure_are_refused(
+    narrow: NarrowBackend, twin: Device
+) -> None:
     class Branches(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return neurenix.relu(x) if x.shape[0] > 4 else neurenix.exp(x)
@@ -184,7 +164,7 @@ def test_calibration_inputs_of_another_structure_are_refused(narrow: Narrow, twi
 
 
 def test_errors_of_the_module_on_calibration_inputs_say_where_they_come_from(
-    narrow: Narrow, twin: Device
+    narrow: NarrowBackend, twin: Device
 ) -> None:
     wrong = neurenix.randn((4, 7, 6, 6)).to(twin)
     with pytest.raises(neurenix.errors.ShapeError) as caught:
@@ -229,7 +209,9 @@ def test_precision_is_for_modules_since_a_step_would_lose_its_updates() -> None:
         neurenix.compile(lambda x: x, precision="bfloat16")
 
 
-def test_an_untraceable_module_has_no_narrow_plan_either(narrow: Narrow, twin: Device) -> None:
+def test_an_untraceable_module_has_no_narrow_plan_either(
+    narrow: NarrowBackend, twin: Device
+) -> None:
     class Branches(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return x if x.sum().item() > 0 else -x

@@ -8,9 +8,11 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from neurenix.errors import NeurenixError
+from neurenix.graph import PrecisionName
 from neurenix.nn import Module
 from neurenix.optim import Optimizer
 from neurenix_transfer.cache import CacheMode, CacheOptions, FeatureCache, StoredSamples
+from neurenix_transfer.cache.precision import check_frozen_precision
 from neurenix_transfer.callbacks import BestWeights, CallbackList, EarlyStopping
 from neurenix_transfer.checking import DataError, check_data, check_same_shape
 from neurenix_transfer.checkpoints import Checkpoints
@@ -74,6 +76,7 @@ def fine_tune(
     cache: CacheMode = "auto",
     cache_bytes: int | None = None,
     views: int | None = None,
+    precision: PrecisionName = "float32",
     compile: bool = True,  # noqa: A002  (the name that the field gives it)
     verbose: int = 1,
 ) -> History:
@@ -140,6 +143,10 @@ def fine_tune(
             a quarter of the machine's memory, or 10 GiB of the disk.
         views: With random augmentation, the number of views of each sample, which come in turn
             and are cached; None draws new ones each epoch, which cannot be.
+        precision: What the frozen part computes in: ``"float32"``, or ``"bfloat16"`` or ``"int8"``
+            where the backend has such plans. They are faster, and a little off: features are not
+            quite those that the saved model, whose weights are float32, computes when it predicts.
+            ``"int8"`` is calibrated on up to 128 training samples. What is trained stays float32.
         compile: Whether forward, backward and update of a batch run together as one plan, as by
             `neurenix.compile`; batches of another size have a plan of their own. The result is
             the same to rounding. What a plan cannot stand for runs one op at a time, which is
@@ -156,6 +163,7 @@ def fine_tune(
         ValueError: An option is out of its range, or does not go with the labels.
         OptimizerError: Nothing is trainable, or the optimizer holds nothing that is.
         CheckpointError: A checkpoint cannot be written, or is not of this run.
+        PrecisionError: The backend has no plans of this precision; the message says what to do.
         KeyboardInterrupt: Ctrl-C was pressed; its attribute ``history`` holds the history so far.
     """
     if recipe is not None:
@@ -166,6 +174,7 @@ def fine_tune(
     if val_data is None and val_labels is not None:
         raise DataError("val_labels came without val_data; pass both or neither")
     check_optimizer(model, optimizer)
+    check_frozen_precision(model, precision)
     assert optimizer is not None
     options = TrainingOptions(
         clip_norm, clip_value, class_weight, label_smoothing, mixup, metrics, regularizer, ema
@@ -173,7 +182,7 @@ def fine_tune(
     keepers = _keepers(early_stopping, patience, restore_best)
     if callbacks is not None and not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks is a list of callbacks, not {callbacks!r}")
-    cached = CacheOptions(cache, cache_bytes, views, mixes_inputs=mixup != 0)
+    cached = CacheOptions(cache, cache_bytes, views, mixup != 0, precision)
     told = CallbackList([*keepers, *(callbacks or ())])
     progress = Progress(verbose, epochs)
 
@@ -200,6 +209,8 @@ def fine_tune(
             "batch_size": batch_size,
             "seed": seed,
             "shuffle": shuffle,
+            # Left out for float32, so that checkpoints from before there was a choice go on.
+            **({} if precision == "float32" else {"precision": precision}),
             **options.settings(),
             **extras.settings(),
         },

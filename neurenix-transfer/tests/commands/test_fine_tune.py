@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from narrow_backend import NarrowBackend
 from PIL import Image
 
+import neurenix
 from neurenix.io import load_safetensors, safetensors_metadata
 
 from .conftest import Invoke, save_photo, save_photos
@@ -296,3 +298,25 @@ def test_the_folder_is_named_after_the_photos_unless_told(
     arguments = ("--base", "tiny_base", "--weights", weights, "--epochs", 1)
     assert invoke("fine-tune", photos, *arguments).exit_code == 0
     assert (tmp_path / "photos-tiny_base" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_the_frozen_part_may_run_in_another_precision_and_predictions_do_not(
+    fine_tune: Invoke,
+    invoke: Invoke,
+    photos: Path,
+    tmp_path: Path,
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = neurenix.default_device()
+    backend = NarrowBackend(device.backend)
+    monkeypatch.setattr(device, "backend", backend)
+    result = fine_tune("--precision", precision, "--cache", "memory")
+    assert result.exit_code == 0, result.output
+    assert f"seed 0, frozen part in {precision}, no augmentation" in result.output
+    assert f"Precision: {precision} for the frozen part" in result.output
+    assert read_json(tmp_path / "out" / "run.json")["options"]["precision"] == precision
+    asked = len(backend.asked)
+    assert invoke("predict", tmp_path / "out", photos / "val").exit_code == 0
+    assert len(backend.asked) == asked

@@ -145,6 +145,16 @@ class TestOptions:
     def test_a_device_that_is_not_there(self, fine_tune: Invoke) -> None:
         assert_error(fine_tune("--device", "nosuchdevice"), "nosuchdevice")
 
+    def test_a_precision_that_there_is_not(self, fine_tune: Invoke) -> None:
+        assert_error(fine_tune("--precision", "int4"), "--precision is one of", "int8, not 'int4'")
+
+    def test_a_precision_that_the_device_has_not_shows_before_anything_is_read(
+        self, fine_tune: Invoke
+    ) -> None:
+        result = fine_tune("--precision", "int8", "--device", "cpu@neurenix-core")
+        assert_error(result, "has no int8 plans", "pip install neurenix-backend-cpu")
+        assert "Decod" not in result.output
+
     def test_a_rate_that_makes_the_loss_no_number(
         self, fine_tune: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -24,7 +24,14 @@ from neurenix.graph.executable import (
 from neurenix.graph.frozen import FrozenPart, dependents, frozen_nodes, subgraph
 from neurenix.graph.graph import Graph, GraphError, Node, RandomKey, Storage, Value
 from neurenix.graph.plan import Plan, check_inputs, optimize
-from neurenix.graph.precision import PRECISIONS, Calibration, Precision, PrecisionName, calibrate
+from neurenix.graph.precision import (
+    PRECISIONS,
+    Calibration,
+    Precision,
+    PrecisionName,
+    RangeMeter,
+    calibrate,
+)
 from neurenix.graph.trace import trace, trace_function
 from neurenix.ops.op import TensorMeta
 
@@ -43,6 +50,7 @@ __all__ = [
     "Precision",
     "PrecisionName",
     "RandomKey",
+    "RangeMeter",
     "Storage",
     "TensorMeta",
     "Value",

@@ -72,13 +72,17 @@ class Calibration:
     ops: tuple[str, ...]
     largest: tuple[float, ...]
 
+    def fits(self, graph: Graph) -> bool:
+        """Whether a graph has the ops of the one that was measured."""
+        return _ops_of(graph) == self.ops
+
     def ranges(self, graph: Graph) -> dict[Value, float]:
         """Return the ranges of a graph's values.
 
         Raises:
             PrecisionError: The graph has other ops than the one that was measured.
         """
-        if _ops_of(graph) != self.ops:
+        if not self.fits(graph):
             raise PrecisionError(
                 f"the graph of {graph.name} for these inputs has other ops than the graph for the "
                 "calibration inputs; calibrate it with inputs like these"
@@ -106,44 +110,72 @@ class Calibration:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def calibrate(graph: Graph, batches: Iterable[Sequence[Tensor]]) -> Calibration:
-    """Measure how far the activations of a graph go.
+class RangeMeter:
+    """Measures how far the activations of a graph go, run by run.
 
     Args:
         graph: A graph whose runs change nothing and draw no random numbers, as a backend is to be
             given it: optimized.
+
+    Raises:
+        GraphError: The graph writes to tensors from outside, or draws random numbers.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        if not graph.is_pure:
+            raise GraphError(f"{graph.name} cannot be measured: its runs change something")
+        self._graph = graph
+        measuring, self._places = _measuring(graph, _activations(graph))
+        self._plan = Plan(measuring)
+        self._largest = [0.0] * len(self._places)
+        self._runs = 0
+
+    def run(self, inputs: Sequence[Tensor]) -> None:
+        """Run the graph on inputs in a row, and take what it computes into account."""
+        found = (float(peak.item()) for peak in self._plan.run(inputs))
+        self._largest = [
+            max(known, math.inf if math.isnan(peak) else peak)
+            for known, peak in zip(self._largest, found, strict=True)
+        ]
+        self._runs += 1
+
+    def calibration(self) -> Calibration:
+        """Return what all runs so far came to.
+
+        Raises:
+            PrecisionError: There was none, or an input was not finite.
+        """
+        name = self._graph.name
+        if not self._runs:
+            raise PrecisionError(f"{name} cannot be calibrated without inputs")
+        measured = dict(zip(self._places, self._largest, strict=True))
+        for value in self._graph.inputs:
+            if math.isinf(measured.get(value, 0.0)):
+                raise PrecisionError(
+                    f"{name} cannot be calibrated: its input {value.name} holds values that are "
+                    "not finite"
+                )
+        values = _activations(self._graph)
+        return Calibration(
+            _ops_of(self._graph), tuple(measured.get(value, math.inf) for value in values)
+        )
+
+
+def calibrate(graph: Graph, batches: Iterable[Sequence[Tensor]]) -> Calibration:
+    """Measure how far the activations of a graph go.
+
+    Args:
+        graph: The graph, as for `RangeMeter`.
         batches: Inputs of the graph, in a row, for one run after the other.
 
     Raises:
         GraphError: The graph writes to tensors from outside, or draws random numbers.
         PrecisionError: There are no batches, or an input is not finite.
     """
-    if not graph.is_pure:
-        raise GraphError(f"{graph.name} cannot be measured: its runs change something")
-    activations = _activations(graph)
-    measuring, places = _measuring(graph, activations)
-    plan = Plan(measuring)
-    largest = [0.0] * len(places)
-    runs = 0
+    meter = RangeMeter(graph)
     for batch in batches:
-        found = [float(peak.item()) for peak in plan.run(batch)]
-        largest = [
-            max(known, math.inf if math.isnan(peak) else peak)
-            for known, peak in zip(largest, found, strict=True)
-        ]
-        runs += 1
-    if not runs:
-        raise PrecisionError(f"{graph.name} cannot be calibrated without inputs")
-    measured = dict(zip(places, largest, strict=True))
-    for value in graph.inputs:
-        if math.isinf(measured.get(value, 0.0)):
-            raise PrecisionError(
-                f"{graph.name} cannot be calibrated: its input {value.name} holds values that are "
-                "not finite"
-            )
-    return Calibration(
-        _ops_of(graph), tuple(measured.get(value, math.inf) for value in activations)
-    )
+        meter.run(batch)
+    return meter.calibration()
 
 
 def _activations(graph: Graph) -> list[Value]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from neurenix.graph import PrecisionName
 from neurenix.nn import Module
 from neurenix_transfer.cache.disk import features_folder, shown_bytes
 from neurenix_transfer.cache.module_split import ModuleSplit
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
 
 
 def describe_split(
-    model: Module, split: Split | ModuleSplit | None, untraceable: str | None
+    model: Module,
+    split: Split | ModuleSplit | None,
+    untraceable: str | None,
+    precision: PrecisionName = "float32",
 ) -> list[str]:
-    """Say what is frozen, and where the cut lies.
+    """Say what is frozen, where the cut lies, and in what numbers the frozen part runs.
 
     Args:
         model: The model.
         split: Its halves; None where it runs as a whole.
         untraceable: Why there is no graph of it, if so.
+        precision: The precision asked for.
     """
     lines = []
     if untraceable is not None:
@@ -47,7 +52,24 @@ def describe_split(
             f"Frozen part: all up to {names}; the cut gives {tensors}, "
             f"{shown_bytes(cut.sample_bytes)} a sample",
         )
+    if precision != "float32":
+        lines.append(_precision_line(split, untraceable, precision))
     return lines
+
+
+def _precision_line(
+    split: Split | ModuleSplit | None, untraceable: str | None, precision: PrecisionName
+) -> str:
+    if isinstance(split, ModuleSplit) or untraceable is not None:
+        return f"Precision: float32, as {precision} takes a graph of the frozen part"
+    if split is None or split.cut is None:
+        return f"Precision: float32, as {precision} is for what is frozen"
+    line = f"Precision: {precision} for the frozen part"
+    if precision == "int8":
+        line += f", calibrated on {split.plans.samples} training samples"
+    if split.distance is not None:
+        line += f"; what it gives is {100 * split.distance:.2g} % off that of float32"
+    return f"{line}. Float32 for the rest, and for predictions afterwards"
 
 
 def describe_store(

@@ -29,11 +29,13 @@ from neurenix_transfer.cache.batches import (
     rows_of,
     whole_model,
 )
+from neurenix_transfer.cache.calibrating import FrozenPrecision, calibration_samples
 from neurenix_transfer.cache.describing import describe_split, describe_store
 from neurenix_transfer.cache.disk import Say
 from neurenix_transfer.cache.frozen import described, leaves_of
 from neurenix_transfer.cache.module_split import ModuleSplit
 from neurenix_transfer.cache.policy import CacheOptions, Policy, decide
+from neurenix_transfer.cache.precision import check_frozen_precision
 from neurenix_transfer.cache.samples import content_of
 from neurenix_transfer.cache.saving import Saving
 from neurenix_transfer.cache.shard import Stored
@@ -98,9 +100,13 @@ class FeatureCache:
 
     Attributes:
         saving: What was saved so far.
+
+    Raises:
+        PrecisionError: The backend has no plans of the precision asked for.
     """
 
     def __init__(self, model: Module, options: CacheOptions, say: Say) -> None:
+        check_frozen_precision(model, options.precision)
         self.model = model
         self.options = options
         self.saving = Saving()
@@ -108,6 +114,7 @@ class FeatureCache:
         self._parts: dict[str, _Part] = {}
         self._store: FeatureStore | None = None
         self._untraceable: str | None = None
+        self._precision = FrozenPrecision(options.precision, self._calibration_samples, say)
         self._told: list[str] = []
 
     def prepare(self, data: Mapping[str, tuple[Source, Inputs]], seed: int) -> None:
@@ -120,6 +127,7 @@ class FeatureCache:
 
         Raises:
             CacheError: Data that were to be cached give something else at each reading.
+            PrecisionError: The frozen part cannot run in the precision asked for.
         """
         for name, (source, first) in data.items():
             examples = rows_of(first) or [first]
@@ -143,13 +151,15 @@ class FeatureCache:
     def begin(self, name: str) -> None:
         """Find the cut for the mode and the freezing that the model has now."""
         part = self._parts[name]
-        state = state_key(self.model), self._untraceable
+        state = state_key(self.model), self._untraceable, self._calibrated_for(part)
         if part.state != state:
             part.split = self._find(part)
-            part.state = state[0], self._untraceable
+            part.state = state[0], self._untraceable, self._calibrated_for(part)
         self._open(part)
         if name == "train":
-            lines = describe_split(self.model, part.split, self._untraceable)
+            lines = describe_split(
+                self.model, part.split, self._untraceable, self.options.precision
+            )
             if lines != self._told:
                 self._told = lines
                 for line in lines:
@@ -209,11 +219,11 @@ class FeatureCache:
                 return None
             try:
                 statistics = train.statistics if isinstance(train, Split) else []
-                split = Split(self.model, example, statistics)
+                split = Split(self.model, example, statistics, self._precision.plans)
                 if split.first is None:
                     return None
                 if pair is not None:
-                    split.first.verify(*pair)
+                    split.distance = split.first.verify(*pair)
                 return split
             except UntraceableError as error:
                 self._untraceable = str(error)
@@ -222,14 +232,28 @@ class FeatureCache:
         except UntraceableError:
             return None
 
+    def _calibrated_for(self, part: _Part) -> str:
+        """Return the digest of the weights that int8 was calibrated for; empty without int8."""
+        if self.options.precision != "int8" or not isinstance(part.split, Split):
+            return ""
+        return part.split.weights.digest()
+
+    def _calibration_samples(self) -> Iterator[Inputs]:
+        train = self._parts["train"]
+        for inputs in calibration_samples(train.source, singly=train.policy.singly):
+            yield placed(self.model, inputs)
+
     def _open(self, part: _Part) -> None:
         """Take up the features of the weights as they are now."""
         if self._store is None or part.split is None or not part.policy.kept:
             return
         device = next(self.model.parameters()).device
-        part.space = space_of(part.split.weights.digest(), device)
-        frozen = describe_split(self.model, part.split, None)[0]
-        about = {"model": type(self.model).__name__, "frozen": frozen.removeprefix("Frozen part: ")}
+        precision = self.options.precision
+        part.space = space_of(part.split.weights.digest(), device, precision)
+        frozen = describe_split(self.model, part.split, None)[0].removeprefix("Frozen part: ")
+        if precision != "float32":
+            frozen += f" in {precision}"
+        about = {"model": type(self.model).__name__, "frozen": frozen}
         self._store.open(part.space, about)
         self._store.keep_only({each.space for each in self._parts.values()})
 

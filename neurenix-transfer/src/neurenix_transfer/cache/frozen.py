@@ -10,20 +10,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 import neurenix
 from neurenix import Tensor
 from neurenix.autograd import no_grad
-from neurenix.graph import make_executable
+from neurenix.graph import Executable, make_executable
 from neurenix.graph.structure import flatten
 from neurenix_transfer.cache.cut import Cut
+from neurenix_transfer.cache.precision import Plans
 from neurenix_transfer.cache.replay import Replay, needed_nodes
 from neurenix_transfer.cache.signature import captured_tensors, signature
 from neurenix_transfer.cache.tracing import UntraceableError
 from neurenix_transfer.sources import Array, Inputs
+
+if TYPE_CHECKING:
+    from neurenix.backends.device import Device
 
 TILE = 8
 """Samples a tile; more gain little, and the last tile of a batch is filled up for nothing."""
@@ -61,54 +65,67 @@ class FrozenSide:
     Args:
         cut: The cut, for this shape.
         named: The ids of the model's parameters and buffers.
+        plans: Makes the plan that it runs as.
 
     Attributes:
         cut: The same.
         tensors: The weights and statistics that it reads.
-        digest: The digest of what its graph computes, as text.
+        digest: The digest of what its graph computes, and in what numbers.
         rest_text: What the graph behind the cut computes, as text, for a fixed batch size.
 
     Raises:
         UntraceableError: It cannot be carried over to single samples.
+        PrecisionError: The backend has no plan of it in the precision asked for.
     """
 
-    def __init__(self, cut: Cut, named: Collection[int]) -> None:
+    def __init__(self, cut: Cut, named: Collection[int], plans: Plans) -> None:
         self.cut = cut
-        backend: Any = cut.trace.graph.device.backend
-        self.tile = TILE if backend.batch_invariant else 1
+        self.tile = tile_of(cut.trace.graph.device)
         graph = cut.tile_graph(self.tile)
         self.tensors = captured_tensors(graph.nodes, named)
         text = signature(graph.nodes, graph.inputs, graph.outputs, named)
-        self.digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        self._plan, numbers = plans.make(graph)
+        self._is_exact = not numbers
+        self._graph = graph
+        self.digest = hashlib.blake2b(f"{text}{numbers}".encode(), digest_size=16).hexdigest()
         whole = cut.trace.graph
         rest = needed_nodes(whole, cut.boundary, whole.outputs, effects=True)
         self.rest_text = signature(rest, cut.boundary, whole.outputs, named)
-        self._plan = make_executable(graph)
 
     def run(self, samples: Sequence[Inputs]) -> list[Features]:
         """Return the features of some samples, each a batch of one.
 
         They have the dtypes of the boundary, and lie in the host's memory.
         """
+        return self._run(self._plan, samples)
+
+    def _run(self, plan: Executable, samples: Sequence[Inputs]) -> list[Features]:
         found: list[Features] = []
         with no_grad():
             for start in range(0, len(samples), self.tile):
                 chunk = [leaves_of(sample) for sample in samples[start : start + self.tile]]
                 rows = [*chunk, *[chunk[-1]] * (self.tile - len(chunk))]
-                outputs = self._plan.run(_joined(rows))
+                outputs = plan.run(_joined(rows))
                 arrays = [self._rows(out, part) for out, part in self._with_parts(outputs)]
                 for number, leaves in enumerate(chunk):
                     parts = tuple(rows[number] for rows in arrays)
                     found.append(Features(parts, described(leaves), self.digest))
         return found
 
-    def verify(self, first: Inputs, second: Inputs) -> None:
+    def verify(self, first: Inputs, second: Inputs) -> float:
         """Check on two samples of this shape that a sample does not depend on the one beside it.
+
+        That is seen in float32, whatever the numbers of the plan.
+
+        Returns:
+            How far the features are from those of float32, as the root mean square of the
+            difference over that of the features; 0 where the plan is one of float32.
 
         Raises:
             UntraceableError: It does.
         """
-        alone = [self.run([first])[0], self.run([second])[0]]
+        exact = self._plan if self._is_exact else make_executable(self._graph)
+        alone = [self._run(exact, [sample])[0] for sample in (first, second)]
         with no_grad():
             replay = Replay(self.cut.trace, self.cut.trace.graph.inputs, self.cut.boundary)
             together = replay(_joined([leaves_of(first), leaves_of(second)]))
@@ -117,6 +134,9 @@ class FrozenSide:
             for features, row in zip(alone, rows, strict=True):
                 if not is_close(features.parts[index], row):
                     raise UntraceableError("a sample's features depend on the samples beside it")
+        if self._is_exact:
+            return 0.0
+        return _distance(alone, [self.run([sample])[0] for sample in (first, second)])
 
     def _with_parts(self, outputs: Sequence[Tensor]) -> Any:
         return zip(outputs, self.cut.parts, strict=True)
@@ -124,6 +144,12 @@ class FrozenSide:
     def _rows(self, out: Tensor, part: Any) -> list[Array]:
         rows = np.split(out.numpy(), self.tile, axis=part.axis)
         return [_owned(row) for row in rows]
+
+
+def tile_of(device: Device) -> int:
+    """Return how many samples run together on a device."""
+    backend: Any = device.backend
+    return TILE if backend.batch_invariant else 1
 
 
 def join_features(features: Sequence[Features], cut: Cut) -> list[Tensor]:
@@ -177,3 +203,15 @@ def is_close(a: Array, b: Array) -> bool:
         return False
     scale = max(float(np.abs(wide[finite]).max(initial=0.0)), 1e-30)
     return bool((np.abs(wide - other)[finite] <= _ROUNDING * scale).all())
+
+
+def _distance(exact: Sequence[Features], found: Sequence[Features]) -> float:
+    """Return the root mean square of a difference, relative to that of what it is from."""
+    pairs = [
+        (a.astype(np.float64), b.astype(np.float64))
+        for one, other in zip(exact, found, strict=True)
+        for a, b in zip(one.parts, other.parts, strict=True)
+    ]
+    size = sum(float((a * a).sum()) for a, _ in pairs)
+    difference = sum(float(((a - b) ** 2).sum()) for a, b in pairs)
+    return float(np.sqrt(difference / max(size, 1e-30)))

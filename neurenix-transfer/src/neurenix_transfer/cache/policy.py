@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from neurenix.graph import PrecisionName
 from neurenix_transfer.cache.samples import ContentKey, Knowledge, content_of, know
 from neurenix_transfer.cache.store import CACHE_MODES, CacheMode
 from neurenix_transfer.checking import DataError
@@ -30,6 +31,7 @@ class CacheOptions:
         views: So many views of each sample are drawn by random augmentation, and come again in
             turn, epoch by epoch; None draws anew each epoch, and caches nothing then.
         mixes_inputs: Whether a step blends the inputs of samples, as mixup does.
+        precision: In what the frozen part computes.
 
     Raises:
         ValueError: A value is out of range.
@@ -39,6 +41,7 @@ class CacheOptions:
     budget_bytes: int | None = None
     views: int | None = None
     mixes_inputs: bool = False
+    precision: PrecisionName = "float32"
 
     def __post_init__(self) -> None:
         if self.mode not in CACHE_MODES:

@@ -9,6 +9,7 @@ from neurenix.nn.mode import evaluating
 from neurenix_transfer.cache.batches import rows_of
 from neurenix_transfer.cache.disk import DiskStore, disk_limit_bytes, features_folder
 from neurenix_transfer.cache.policy import CacheOptions, decide
+from neurenix_transfer.cache.precision import Plans
 from neurenix_transfer.cache.split import Split
 from neurenix_transfer.cache.store import space_of
 from neurenix_transfer.cache.tracing import UntraceableError
@@ -44,6 +45,8 @@ class StoredSamples:
         """
         if self._options.mode not in ("auto", "disk") or not features_folder().is_dir():
             return set()
+        if self._options.precision == "int8":  # known by ranges, for which samples are read
+            return set()
         if not _are_whole_numbers(getattr(source.loader.dataset, "labels", None)):
             return set()
         policy = decide(part, source, self._options, self._seed)
@@ -53,7 +56,7 @@ class StoredSamples:
         if split is None or split.first is None:
             return set()
         device = next(self._model.parameters()).device
-        space = space_of(split.weights.digest(), device)
+        space = space_of(split.weights.digest(), device, self._options.precision)
         store = DiskStore(features_folder(), space, disk_limit_bytes(), None, lambda line: None)
         store.refresh()
         if not store.has_any:
@@ -68,6 +71,7 @@ class StoredSamples:
     def _split(self, part: str, first: Inputs) -> Split | None:
         model = self._model
         inputs = placed(model, first)
+        plans = Plans(self._options.precision)
         try:
             if part == "train":
                 probe(model, inputs)  # what joins base and head may look at the first forward
@@ -75,7 +79,7 @@ class StoredSamples:
                 with resting_where_frozen(model):
                     try:
                         model.train()
-                        self._train = Split(model, inputs, [])
+                        self._train = Split(model, inputs, [], plans)
                     finally:
                         for module, flag in flags:
                             module.training = flag
@@ -83,7 +87,7 @@ class StoredSamples:
             if self._train is None:
                 return None
             with resting_where_frozen(model), evaluating(model):
-                return Split(model, inputs, self._train.statistics)
+                return Split(model, inputs, self._train.statistics, plans)
         except UntraceableError:
             return None
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import neurenix
 from neurenix import Tensor
-from neurenix.graph import Value, make_executable, subgraph
+from neurenix.graph import Graph, Value, make_executable, subgraph
 from neurenix.nn import Module
 from neurenix_transfer.cache.batches import Rest
 from neurenix_transfer.cache.cut import Cut, boundary_of, find_cut
@@ -18,9 +18,16 @@ from neurenix_transfer.cache.frozen import (
     described,
     join_features,
     leaves_of,
+    tile_of,
 )
+from neurenix_transfer.cache.precision import Plans
 from neurenix_transfer.cache.replay import Replay
-from neurenix_transfer.cache.signature import Fingerprint
+from neurenix_transfer.cache.signature import (
+    Fingerprint,
+    captured_tensors,
+    digest_tensors,
+    signature,
+)
 from neurenix_transfer.cache.tracing import (
     Trace,
     UntraceableError,
@@ -44,17 +51,30 @@ class Split:
         model: The model, in that mode.
         example: A sample's inputs, as a batch of one.
         statistics: Tensors that training changes besides trainable parameters.
+        plans: Makes the plans of the frozen part; or returns what does so for this split, whose
+            graphs it may calibrate on.
 
     Attributes:
         key: Equal for states of the model that give equal splits.
+        tile: How many samples run through the frozen part together.
         trains: Whether a part of the model is in training mode.
         statistics: The tensors that its run writes.
+        plans: What makes the plans of the frozen part.
+        distance: How far its features were found to be from those of float32; None where that is
+            not known.
 
     Raises:
         UntraceableError: The model cannot be run from a graph.
+        PrecisionError: The backend has no plan of the frozen part in the precision asked for.
     """
 
-    def __init__(self, model: Module, example: Inputs, statistics: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        model: Module,
+        example: Inputs,
+        statistics: Sequence[Tensor],
+        plans: Plans | Callable[[Split], Plans] = Plans(),  # noqa: B008  (it is immutable)
+    ) -> None:
         self.model = model
         self.key = state_key(model)
         self.trains = any(module.training for module in model.modules())
@@ -63,12 +83,16 @@ class Split:
         self._changing: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self._changing += statistics
         self._traces: dict[Any, Trace] = {}
+        self._cuts: dict[InputKey, Cut | None] = {}
         self._sides: dict[InputKey, FrozenSide | None] = {}
         self._replays: dict[Any, Run] = {}
         self.statistics: list[Tensor] = []
         first = self._trace(described(leaves_of_metas(self._example)), 2)
         self.statistics = first.written_tensors()
         self._changing += self.statistics
+        self.tile = tile_of(first.graph.device)
+        self.distance: float | None = None
+        self.plans = plans if isinstance(plans, Plans) else plans(self)
         self.first = self.side(described(leaves_of_metas(self._example)))
         self.weights = Fingerprint([] if self.first is None else self.first.tensors)
 
@@ -80,9 +104,31 @@ class Split:
     def side(self, inputs: InputKey) -> FrozenSide | None:
         """Return the frozen part for samples of some shape."""
         if inputs not in self._sides:
-            cut = find_cut(self._trace(inputs, 2), self._trace(inputs, 3), self._changing)
-            self._sides[inputs] = None if cut is None else FrozenSide(cut, self._named)
+            cut = self._cut(inputs)
+            self._sides[inputs] = None if cut is None else FrozenSide(cut, self._named, self.plans)
         return self._sides[inputs]
+
+    def frozen_graph(self, inputs: InputKey) -> Graph | None:
+        """Return the graph of the frozen part for a tile of samples of some shape."""
+        cut = self._cut(inputs)
+        return None if cut is None else cut.tile_graph(self.tile)
+
+    def identity(self) -> str | None:
+        """Return what is equal for frozen parts that give the same for the first sample's shape.
+
+        None where nothing is frozen.
+        """
+        graph = self.frozen_graph(described(leaves_of_metas(self._example)))
+        if graph is None:
+            return None
+        text = signature(graph.nodes, graph.inputs, graph.outputs, self._named)
+        return f"{text}{digest_tensors(captured_tensors(graph.nodes, self._named))}"
+
+    def _cut(self, inputs: InputKey) -> Cut | None:
+        if inputs not in self._cuts:
+            traces = self._trace(inputs, 2), self._trace(inputs, 3)
+            self._cuts[inputs] = find_cut(*traces, self._changing)
+        return self._cuts[inputs]
 
     def run_frozen(self, samples: Sequence[Inputs]) -> list[Features]:
         """Return the features of samples, each a batch of one."""

@@ -14,6 +14,7 @@ import numpy as np
 
 import neurenix
 from neurenix.backends.device import Device
+from neurenix.graph import PrecisionName
 from neurenix_transfer.cache.disk import (
     DiskStore,
     Say,
@@ -64,9 +65,11 @@ def environment(device: Device) -> str:
     return "|".join(parts)
 
 
-def space_of(weights: str, device: Device) -> str:
-    """Return the name of the folder for certain weights on a device."""
+def space_of(weights: str, device: Device, precision: PrecisionName = "float32") -> str:
+    """Return the name of the folder for certain weights on a device, in a precision."""
     text = f"{weights}|{environment(device)}"
+    if precision != "float32":
+        text += f"|{precision}"
     return blake2b(text.encode(), digest_size=12).hexdigest()
 
 

@@ -97,6 +97,13 @@ def fine_tune(
             "runs too."
         ),
     ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="What the frozen part computes in: float32, or the faster bfloat16 or int8, where "
+            "the device has them."
+        ),
+    ] = "float32",
     checkpoints: Annotated[
         Path | None,
         typer.Option(
@@ -138,6 +145,7 @@ def fine_tune(
         "seed": seed,
         "device": device,
         "cache": cache,
+        "precision": precision,
         "checkpoints": checkpoints,
         "resume": resume,
         "overwrite": overwrite,

@@ -9,6 +9,7 @@ from typing import Any
 
 import neurenix
 from neurenix.backends.registry import resolve
+from neurenix.graph import check_precision
 from neurenix_transfer.photos.layout import PhotoLayout, find_layout
 from neurenix_transfer.photos.model_file import (
     PhotoClassifier,
@@ -45,12 +46,14 @@ def make_plan(options: FineTuneOptions) -> Plan:
 
     Raises:
         DeviceError: The device cannot be used.
+        PrecisionError: It has no plans of the precision asked for.
         PhotoFolderError: The photos are not as expected.
         UnknownBaseError: There is no such base.
         WeightsFileError: The weights are not the base's.
         UnknownLayerError: ``unfreeze`` names a layer that the base does not have.
     """
     device = resolve(options.device)
+    check_precision(device, options.precision)
     layout = find_layout(options.photos, options.val_fraction, options.seed)
     neurenix.manual_seed(options.seed)
     base = create_base(options.base, pretrained=options.weights or True)

@@ -93,6 +93,7 @@ def adapt(
         RecipeError: The model, or an option, does not go with the recipe.
         DataError: The data do not fit together.
         LabelError: The labels fit no loss, or not the model's output.
+        PrecisionError: The backend has no plans of the ``precision`` asked for.
 
     Examples:
         >>> import numpy as np

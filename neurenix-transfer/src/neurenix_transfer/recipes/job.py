@@ -9,6 +9,7 @@ from typing import Any
 from neurenix.errors import NeurenixError
 from neurenix.nn import Module
 from neurenix_transfer.cache import CacheOptions, StoredSamples
+from neurenix_transfer.cache.precision import check_frozen_precision
 from neurenix_transfer.checking import CheckedData, DataError, check_data, check_same_shape
 from neurenix_transfer.layer_names import LayerNames
 from neurenix_transfer.padding import padding_for
@@ -65,6 +66,7 @@ class Job:
             rate = getattr(self, name)
             if rate is not None and not rate > 0:
                 raise ValueError(f"{name} is greater than 0, not {rate}")
+        check_frozen_precision(self.model, self.options.get("precision", "float32"))
 
     @property
     def keeps_best(self) -> bool:
@@ -80,7 +82,12 @@ class Job:
     @property
     def cache(self) -> CacheOptions:
         """What is asked of the feature cache, where no input is blended."""
-        return CacheOptions(self.options.get("cache", "auto"), self.options.get("cache_bytes"))
+        asked = self.options
+        return CacheOptions(
+            asked.get("cache", "auto"),
+            asked.get("cache_bytes"),
+            precision=asked.get("precision", "float32"),
+        )
 
     def checked(
         self, stored: StoredSamples | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurenix.errors import NeurenixError
+from neurenix.graph import PRECISIONS, PrecisionName
 from neurenix_transfer.cache.store import CACHE_MODES, CacheMode
 from neurenix_transfer.recipes.adapt import RECIPES, Recipe
 
@@ -46,6 +47,7 @@ class RunOptions:
         seed: Of the split, the order, the initial weights and the augmentation.
         device: Where to compute; None stands for the default device.
         cache: Where the frozen part's results are kept, as for `fine_tune`.
+        precision: What the frozen part computes in, as for `fine_tune`.
         checkpoints: A folder to save the whole state of the training to, after each epoch.
         resume: Go on from the newest checkpoint there.
         overwrite: Replace a run that ``out`` holds.
@@ -64,6 +66,7 @@ class RunOptions:
     seed: int = 0
     device: str | None = None
     cache: CacheMode = "auto"
+    precision: PrecisionName = "float32"
     checkpoints: Path | None = None
     resume: bool = False
     overwrite: bool = False
@@ -84,6 +87,10 @@ class RunOptions:
             )
         if self.cache not in CACHE_MODES:
             raise OptionError(f"--cache is one of {', '.join(CACHE_MODES)}, not {self.cache!r}")
+        if self.precision not in PRECISIONS:
+            raise OptionError(
+                f"--precision is one of {', '.join(PRECISIONS)}, not {self.precision!r}"
+            )
         if self.recipe is not None and self.recipe not in RECIPES:
             raise OptionError(f"--recipe is one of {', '.join(RECIPES)}, not {self.recipe!r}")
         if self.base_lr is not None and not self.unfreeze and self.recipe in (None, "probe"):
@@ -111,10 +118,12 @@ class RunOptions:
 
     def training_line(self) -> str:
         """Say how the training goes."""
+        narrow = "" if self.precision == "float32" else f", frozen part in {self.precision}"
         if self.recipe is not None:
             layers = f", {', '.join(self.unfreeze)} may learn" if self.unfreeze else ""
             return (
                 f"Training: recipe {self.recipe}{layers}; batch {self.batch_size}, seed {self.seed}"
+                f"{narrow}"
             )
         rates = f"{self.lr:g}" + (
             f" (head), {self.unfrozen_lr:.3g} (base)" if self.unfreeze else ""
@@ -122,7 +131,7 @@ class RunOptions:
         return (
             f"Training: AdamW {rates}, weight decay {self.weight_decay:g} on matrices only, "
             f"{100 * self.warmup_fraction:g} % warm-up, then cosine; batch {self.batch_size}, "
-            f"seed {self.seed}"
+            f"seed {self.seed}{narrow}"
         )
 
     def in_force(self) -> dict[str, Any]:

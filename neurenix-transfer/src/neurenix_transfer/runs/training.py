@@ -132,6 +132,7 @@ def _kept(options: RunOptions) -> dict[str, Any]:
     """Return what is kept of a training, and where."""
     return {
         "cache": options.cache,
+        "precision": options.precision,
         "checkpoint_dir": options.checkpoints,
         "resume_from_checkpoint": options.resume,
     }

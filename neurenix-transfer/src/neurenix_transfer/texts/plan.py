@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import neurenix
 from neurenix.backends.registry import resolve
 from neurenix.data.text import Tokenizer
+from neurenix.graph import check_precision
 from neurenix.models import bert
 from neurenix_transfer.runs.model_file import new_head, weights_licence
 from neurenix_transfer.runs.plan import RunPlan
@@ -41,6 +42,7 @@ def make_plan(options: TextOptions) -> TextPlan:
 
     Raises:
         DeviceError: The device cannot be used.
+        PrecisionError: It has no plans of the precision asked for.
         TextFileError: The file of texts is not as expected.
         ModelFolderError: The base is no folder of a model.
         PretrainedWeightsError: The base is neither on this machine nor to be had.
@@ -48,6 +50,7 @@ def make_plan(options: TextOptions) -> TextPlan:
         UnknownLayerError: ``unfreeze`` names a layer that the base does not have.
     """
     device = resolve(options.device)
+    check_precision(device, options.precision)
     layout = find_layout(
         options.texts, options.text_column, options.label_column, options.val_fraction, options.seed
     )
