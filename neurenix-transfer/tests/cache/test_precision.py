@@ -233,9 +233,7 @@ def test_a_model_without_a_graph_runs_in_float32_which_is_said(make, train, narr
 def test_a_backend_without_such_plans_is_an_error_that_says_what_to_do(make, train, monkeypatch):
     device = neurenix.default_device()
     monkeypatch.setattr(device, "backend", NarrowBackend(device.backend, ("float32", "bfloat16")))
-    with pytest.raises(
-        PrecisionError, match="has no int8 plans; it has float32, bfloat16"
-    ):
+    with pytest.raises(PrecisionError, match="has no int8 plans; it has float32, bfloat16"):
         train(make.convolutional(), precision="int8")
     with pytest.raises(PrecisionError, match="pip install neurenix-backend-cpu"):
         adapt(make.convolutional(), *make.images(20), recipe="probe", precision="int8", verbose=0)
