@@ -1,9 +1,10 @@
 //! The transforms on one axis, of vectors of 16 channels.
 //!
 //! Interpolation at 0, ±5/8, ±3/2 and infinity. Every constant of the transforms of pixels and results is exact in
-//! f32, and the powers stay near 1: the error is less than half of that with the points 0, ±1, ±2.
+//! f32, and the powers stay near 1: the error is less than half of that with the points 0, ±1, ±2. Weights
+//! that are kept transformed are computed in f64 and rounded once; those that are transformed at each call in f32.
 
-use phynexus_simd::Simd;
+use phynexus_simd::{Isa, LANES, Simd};
 
 const A: f32 = 0.625;
 const B: f32 = 1.5;
@@ -45,21 +46,106 @@ pub fn results<S: Simd>(simd: S, m: [S::F32; 6]) -> [S::F32; 4] {
     ]
 }
 
-/// Three weights to the six points.
+/// What weights are transformed in.
+pub trait Precision: Copy {
+    /// Weights of several output channels.
+    type Weights: Copy;
+    /// How many: 16 or a divisor of it.
+    const COUNT: usize;
+
+    /// Reads `COUNT` weights.
+    ///
+    /// # Safety
+    /// `from` is valid for reads of them.
+    unsafe fn load(self, from: *const f32) -> Self::Weights;
+    /// Rounds the weights times a factor to f32, and writes them.
+    ///
+    /// # Safety
+    /// `to` is valid for writes of `COUNT` floats.
+    unsafe fn store(self, to: *mut f32, x: Self::Weights, factor: f64);
+    /// `factor * x + y`; the factor is exact in f32.
+    fn fma(self, factor: f64, x: Self::Weights, y: Self::Weights) -> Self::Weights;
+}
+
+/// f32, a vector at a time.
+#[derive(Clone, Copy)]
+pub struct Single<S>(pub S);
+
+impl<S: Simd> Precision for Single<S> {
+    type Weights = S::F32;
+    const COUNT: usize = LANES;
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> S::F32 {
+        // SAFETY: as the caller vouches.
+        unsafe { self.0.load(from) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, x: S::F32, factor: f64) {
+        // SAFETY: as the caller vouches.
+        unsafe { self.0.store(to, self.0.mul(self.0.splat(factor as f32), x)) };
+    }
+    #[inline(always)]
+    fn fma(self, factor: f64, x: S::F32, y: S::F32) -> S::F32 {
+        self.0.fma(self.0.splat(factor as f32), x, y)
+    }
+}
+
+/// f64, as many lanes at a time as a register of AVX-512 has; plain loops, which the compiler makes vectors of.
+#[derive(Clone, Copy)]
+pub struct Double<S>(pub S);
+
+impl<S: Simd> Precision for Double<S> {
+    type Weights = [f64; LANES / 2];
+    const COUNT: usize = LANES / 2;
+
+    #[inline(always)]
+    unsafe fn load(self, from: *const f32) -> Self::Weights {
+        // SAFETY: as the caller vouches.
+        unsafe { from.cast::<[f32; LANES / 2]>().read_unaligned() }.map(f64::from)
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32, x: Self::Weights, factor: f64) {
+        // SAFETY: as the caller vouches.
+        unsafe { to.cast::<[f32; LANES / 2]>().write_unaligned(x.map(|x| (x * factor) as f32)) };
+    }
+    #[inline(always)]
+    fn fma(self, factor: f64, x: Self::Weights, y: Self::Weights) -> Self::Weights {
+        let mut sum = y;
+        for (sum, x) in sum.iter_mut().zip(x) {
+            // Without the instruction, a fused multiply-add is a slow call.
+            *sum = if matches!(S::ISA, Isa::Portable) { factor * x + *sum } else { factor.mul_add(x, *sum) };
+        }
+        sum
+    }
+}
+
+/// Three weights to the six points, but for the factors of [`SCALES`].
 #[inline(always)]
-pub fn weights<S: Simd>(simd: S, g: [S::F32; 3]) -> [S::F32; 6] {
-    const AT_ZERO: f32 = 1.0 / (A2 * B2);
-    const AT_A: f32 = (1.0 / (2.0 * 0.390625 * (0.390625 - 2.25f64))) as f32;
-    const AT_B: f32 = (1.0 / (2.0 * 2.25 * (2.25 - 0.390625f64))) as f32;
-    let (at_a, at_b) = (simd.splat(AT_A), simd.splat(AT_B));
-    let (even_a, odd_a) = (simd.fma(simd.splat(A2), g[2], g[0]), simd.splat(A));
-    let (even_b, odd_b) = (simd.fma(simd.splat(B2), g[2], g[0]), simd.splat(B));
+pub fn weights<P: Precision>(precision: P, g: [P::Weights; 3]) -> [P::Weights; 6] {
+    let (a, b) = (f64::from(A), f64::from(B));
+    let even_a = precision.fma(a * a, g[2], g[0]);
+    let even_b = precision.fma(b * b, g[2], g[0]);
     [
-        simd.mul(simd.splat(AT_ZERO), g[0]),
-        simd.mul(at_a, simd.fma(odd_a, g[1], even_a)),
-        simd.mul(at_a, simd.fnma(odd_a, g[1], even_a)),
-        simd.mul(at_b, simd.fma(odd_b, g[1], even_b)),
-        simd.mul(at_b, simd.fnma(odd_b, g[1], even_b)),
+        g[0],
+        precision.fma(a, g[1], even_a),
+        precision.fma(-a, g[1], even_a),
+        precision.fma(b, g[1], even_b),
+        precision.fma(-b, g[1], even_b),
         g[2],
     ]
 }
+
+/// What weights at the points of both axes are multiplied with at last, `[row][column]`.
+pub const SCALES: [[f64; 6]; 6] = {
+    let (a2, b2) = (A2 as f64, B2 as f64);
+    let (at_a, at_b) = (0.5 / (a2 * (a2 - b2)), 0.5 / (b2 * (b2 - a2)));
+    let each = [1.0 / (a2 * b2), at_a, at_a, at_b, at_b, 1.0];
+    let mut scales = [[0.0; 6]; 6];
+    let mut place = 0;
+    while place < 36 {
+        scales[place / 6][place % 6] = each[place / 6] * each[place % 6];
+        place += 1;
+    }
+    scales
+};

@@ -249,6 +249,7 @@ impl<T: Lanes> Job<'_, T> {
             cols: panel.len(),
             to,
             position_stride,
+            is_kept: false,
         });
     }
 
