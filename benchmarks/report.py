@@ -24,6 +24,7 @@ SCRIPTS = (
     "resnet18_inference",
     "resnet18_training",
     "tutorial",
+    "precision",
     "matmul",
     "mlp_step",
     "bert_encoding",
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", choices=SCRIPTS, help="what to run; none: write only")
     parser.add_argument("--threads", type=int, help="threads of each library; default: all cores")
-    parser.add_argument("--seeds", type=int, help="how often the tutorial's contenders train")
+    parser.add_argument("--seeds", type=int, help="how often tutorial and precision train")
     parser.add_argument("--results", type=Path, default=HERE / "results", help="a folder for JSON")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page to write into")
     options = parser.parse_args()
@@ -46,7 +47,7 @@ def main() -> None:
         arguments = ["--json", str(options.results / f"{script}.json")]
         if options.threads:
             arguments += ["--threads", str(options.threads)]
-        if options.seeds and script == "tutorial":
+        if options.seeds and script in ("tutorial", "precision"):
             arguments += ["--seeds", str(options.seeds)]
         print(f"\n=== {script}", flush=True)
         program = [sys.executable, str(HERE / f"{script}.py"), *arguments]

@@ -26,6 +26,10 @@ ALONE = {
         ["--seeds", "1", "--epochs", "1", "--noise", "4", "--size", "32", "--trains", "layer4"],
         {"neurenix"},
     ),
+    "precision": (
+        ["--seeds", "1", "--epochs", "1", "--noise", "4", "--size", "32"],
+        {"neurenix float32"},
+    ),
     "matmul": (["--rounds", "2", "--size", "64"], {"neurenix", "NumPy"}),
     "mlp_step": (["--rounds", "2", "--calls", "2"], {"neurenix eager", "neurenix step"}),
     "startup": (["--rounds", "2"], {"neurenix", "NumPy"}),

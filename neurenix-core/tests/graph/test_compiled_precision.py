@@ -14,7 +14,7 @@ from neurenix import Tensor, nn
 from neurenix.backends import Device, registry
 from neurenix.backends.registry import host_device, record_of
 from neurenix.errors import PrecisionError, TraceError
-from neurenix.graph import Plan, Precision, TensorMeta
+from neurenix.graph import Plan, Precision, TensorMeta, available_precisions
 
 
 def network() -> nn.Module:
@@ -196,6 +196,12 @@ def test_options_that_make_no_sense_are_refused_at_once(
 ) -> None:
     with pytest.raises(error, match=match):
         neurenix.compile(network(), **options)
+
+
+def test_a_device_says_which_precisions_its_plans_have(narrow: NarrowBackend, twin: Device) -> None:
+    assert available_precisions() == ("float32",)
+    assert available_precisions(twin) == ("float32", "bfloat16", "int8")
+    assert available_precisions("twin") == available_precisions(twin)
 
 
 def test_an_empty_tensor_calibrates_nothing() -> None:

@@ -17,6 +17,7 @@ from neurenix.graph.compiled_function import CompiledFunction
 from neurenix.graph.constants import Constants
 from neurenix.graph.executable import (
     Executable,
+    available_precisions,
     check_precision,
     make_executable,
     make_narrow_executable,
@@ -54,6 +55,7 @@ __all__ = [
     "Storage",
     "TensorMeta",
     "Value",
+    "available_precisions",
     "calibrate",
     "check_inputs",
     "check_precision",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from neurenix.backends.registry import record_of
+from neurenix.backends.registry import record_of, resolve
 from neurenix.errors import PrecisionError
 from neurenix.graph.plan import Plan, optimize
 from neurenix.graph.precision import PRECISIONS, Calibration, Precision, PrecisionName
 
 if TYPE_CHECKING:
-    from neurenix.backends.device import Device
+    from neurenix.backends.device import Device, DeviceLike
     from neurenix.graph.graph import Graph
     from neurenix.tensor import Tensor
 
@@ -64,6 +64,17 @@ def make_narrow_executable(
     return executable
 
 
+def available_precisions(device: DeviceLike | None = None) -> tuple[str, ...]:
+    """Return the precisions that plans on a device may have; by default on the default device.
+
+    ``"float32"`` is always among them.
+
+    Raises:
+        DeviceError: The device cannot be used.
+    """
+    return tuple(getattr(resolve(device).backend, "precisions", ("float32",)))
+
+
 def check_precision(device: Device, precision: PrecisionName) -> None:
     """Check that plans on a device may be of a precision.
 
@@ -72,7 +83,7 @@ def check_precision(device: Device, precision: PrecisionName) -> None:
         PrecisionError: The device's backend has no such plans.
     """
     check_precision_name(precision)
-    known = tuple(getattr(device.backend, "precisions", ("float32",)))
+    known = available_precisions(device)
     if precision != "float32" and precision not in known:
         raise PrecisionError(
             f"the backend {_backend_of(device)!r}, which serves {device}, has no {precision} "
