@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,12 +45,18 @@ def from_text(text: str, dtype: Any) -> npt.NDArray[Any]:
 
 
 @pytest.fixture(scope="session")
-def run_module(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunModule]:
-    """Run JavaScript beside the page's modules: `await import("./resample.js")`, `given`."""
+def site_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the page's files, for `run_module`; files beside them can be fetched."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(SITE, folder, dirs_exist_ok=True)
     (folder / "blank.html").write_text("<!doctype html><title>Tests</title>")
-    with served(folder) as address:
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_module(chromium: Any, site_folder: Path) -> Iterator[RunModule]:
+    """Run JavaScript beside the page's modules: `await import("./resample.js")`, `given`."""
+    with served(site_folder) as address:
         page = chromium.new_page()
         page.goto(f"{address}blank.html")
 

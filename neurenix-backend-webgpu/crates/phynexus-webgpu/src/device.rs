@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::adapter::{Adapter, adapters};
 use crate::error::{Error, Result};
-use crate::memory::Pool;
+use crate::faults;
+use crate::memory::{Block, Pool};
 use crate::pipeline::Pipelines;
 use crate::recorder::Recorder;
 
@@ -23,6 +24,8 @@ pub struct Device {
     pool: Pool,
     pipelines: Pipelines,
     recorder: Mutex<Recorder>,
+    faults: OnceLock<Arc<Block>>,
+    spare: Mutex<Vec<wgpu::Buffer>>,
     trouble: Arc<Trouble>,
     process: u32,
 }
@@ -91,6 +94,8 @@ impl Device {
             gpu,
             queue,
             pool,
+            faults: OnceLock::new(),
+            spare: Mutex::new(Vec::new()),
             trouble,
             process: std::process::id(),
         })
@@ -139,6 +144,15 @@ impl Device {
         self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn faults(&self) -> &OnceLock<Arc<Block>> {
+        &self.faults
+    }
+
+    /// Staging buffers for reading that are not in use.
+    pub(crate) fn spare(&self) -> MutexGuard<'_, Vec<wgpu::Buffer>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether this process has opened it, not one that this process was forked from.
     pub fn is_ours(&self) -> bool {
         self.process == std::process::id()
@@ -184,12 +198,16 @@ impl Device {
     /// Waits for all work recorded so far.
     ///
     /// # Errors
-    /// See [`Self::check`].
+    /// See [`Self::check`]; work has found a fault.
     pub fn synchronize(&self) -> Result<()> {
         self.check()?;
-        let index = self.recorder().flush(self);
+        let (index, checks) = {
+            let mut recorder = self.recorder();
+            (recorder.flush(self), recorder.take_checks())
+        };
         self.wait(index)?;
-        self.check()
+        self.check()?;
+        if checks { faults::check(self) } else { Ok(()) }
     }
 
     /// Waits for a submission, or the last one.

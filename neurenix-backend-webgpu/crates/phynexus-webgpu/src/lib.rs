@@ -12,6 +12,7 @@ pub mod attributes;
 pub mod device;
 pub mod dtype;
 pub mod error;
+pub mod faults;
 pub mod layout;
 pub mod memory;
 pub mod ops;

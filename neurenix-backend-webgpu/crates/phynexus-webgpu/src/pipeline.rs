@@ -80,7 +80,7 @@ impl Pipelines {
 }
 
 fn compile(device: &Device, shader: &Shader) -> Result<Pipeline> {
-    let name = shader.kernel.name;
+    let name = &*shader.label();
     let bindings = shader.bindings();
     let most = device.limits().max_storage_buffers_per_shader_stage;
     if bindings.len() > most as usize {

@@ -1,23 +1,20 @@
 //! Reading device memory on the host.
 
 use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::faults;
 use crate::memory::Block;
 use crate::recorder::Copy;
 
 /// A staging buffer up to this size is kept for the next reading.
 const KEPT_BYTES: u64 = 1 << 26;
 
-/// Staging buffers that are not in use, of all devices, with the name of theirs.
-static SPARE: Mutex<Vec<(usize, wgpu::Buffer)>> = Mutex::new(Vec::new());
-
 /// Reads bytes of a block from `offset` on, after all work that was recorded before.
 ///
 /// # Errors
-/// The device is of no use, or waiting for it failed.
+/// The device is of no use, waiting for it failed, or work before has found a fault.
 pub fn read(block: &Block, offset: u64, into: &mut [u8]) -> Result<()> {
     let device = block.device();
     device.check()?;
@@ -28,14 +25,14 @@ pub fn read(block: &Block, offset: u64, into: &mut [u8]) -> Result<()> {
     let skipped = offset % 4;
     let size = (skipped + into.len() as u64).next_multiple_of(4);
     let staging = staging(device, size);
-    let index = {
+    let (index, checks) = {
         let mut recorder = device.recorder();
         recorder.copy(Copy {
             from: (block.buffer().clone(), offset - skipped),
             to: (staging.clone(), 0),
             size,
         });
-        recorder.flush(device)
+        (recorder.flush(device), recorder.take_checks())
     };
     let (sender, receiver) = mpsc::channel();
     staging.map_async(wgpu::MapMode::Read, ..size, move |outcome| {
@@ -53,29 +50,18 @@ pub fn read(block: &Block, offset: u64, into: &mut [u8]) -> Result<()> {
     drop(view);
     staging.unmap();
     if staging.size() <= KEPT_BYTES {
-        spare().push((key(device), staging));
+        device.spare().push(staging);
     }
-    Ok(())
+    if checks { faults::check(device) } else { Ok(()) }
 }
 
-fn spare() -> std::sync::MutexGuard<'static, Vec<(usize, wgpu::Buffer)>> {
-    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn key(device: &Device) -> usize {
-    std::ptr::from_ref(device).addr()
-}
-
+/// A buffer to copy to and map: a spare one that is large enough, or a new one.
 fn staging(device: &Device, size: u64) -> wgpu::Buffer {
-    let mut spare = spare();
-    let mine = spare.iter().position(|(owner, _)| *owner == key(device));
-    if let Some(place) = mine {
-        let (_, buffer) = spare.swap_remove(place);
-        if buffer.size() >= size {
-            return buffer;
+    if let Some(spare) = device.spare().pop() {
+        if spare.size() >= size {
+            return spare;
         }
     }
-    drop(spare);
     device.gpu().create_buffer(&wgpu::BufferDescriptor {
         label: Some("read-back"),
         size: size.next_power_of_two().max(4096),

@@ -84,6 +84,7 @@ pub struct Recorder {
     parameters_buffer: wgpu::Buffer,
     uploads: Vec<u8>,
     uploads_buffer: wgpu::Buffer,
+    checks: bool,
 }
 
 impl Recorder {
@@ -104,7 +105,18 @@ impl Recorder {
             parameters_buffer: buffer("parameters", PARAMETERS_BYTES, Usage::UNIFORM | Usage::COPY_DST),
             uploads: Vec::new(),
             uploads_buffer: buffer("uploads", UPLOADS_BYTES, Usage::COPY_SRC | Usage::COPY_DST),
+            checks: false,
         }
+    }
+
+    /// Notes that work has been recorded that may find a fault: see [`crate::faults`].
+    pub fn expect_faults(&mut self) {
+        self.checks = true;
+    }
+
+    /// Whether there has been such work since the last call.
+    pub fn take_checks(&mut self) -> bool {
+        std::mem::take(&mut self.checks)
     }
 
     /// Records a dispatch; submits the batch once it is long enough.

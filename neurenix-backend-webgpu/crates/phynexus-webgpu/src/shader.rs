@@ -43,7 +43,7 @@ pub enum Driver {
 pub struct Kernel {
     /// Its name, in messages and exports.
     pub name: &'static str,
-    /// Its file. The word `FUNCTION` stands for the function that the op has chosen.
+    /// Its file. Words such as `FUNCTION` stand for functions that the op chooses.
     pub text: &'static str,
     /// Who calls it.
     pub driver: Driver,
@@ -71,9 +71,9 @@ pub struct Operand {
 pub struct Shader {
     /// The kernel.
     pub kernel: &'static Kernel,
-    /// What stands for `FUNCTION` in it.
-    pub function: &'static str,
-    /// What that function needs.
+    /// Words of its file, and the functions that they stand for.
+    pub functions: Vec<(&'static str, &'static str)>,
+    /// What those functions need.
     pub parts: &'static [&'static Part],
     /// Its tensors, outputs first.
     pub operands: Vec<Operand>,
@@ -90,7 +90,7 @@ pub struct Shader {
 impl PartialEq for Shader {
     fn eq(&self, other: &Self) -> bool {
         self.kernel.name == other.kernel.name
-            && self.function == other.function
+            && self.functions == other.functions
             && self.operands == other.operands
             && self.outputs == other.outputs
             && self.places == other.places
@@ -104,7 +104,7 @@ impl Eq for Shader {}
 impl Hash for Shader {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.kernel.name.hash(state);
-        self.function.hash(state);
+        self.functions.hash(state);
         self.operands.hash(state);
         self.places.hash(state);
         self.constants.hash(state);
@@ -112,6 +112,11 @@ impl Hash for Shader {
 }
 
 impl Shader {
+    /// What it is called in messages: the kernel and its functions.
+    pub fn label(&self) -> String {
+        self.functions.iter().fold(self.kernel.name.to_owned(), |label, (_, name)| label + " " + name)
+    }
+
     /// Of each binding, whether it is written.
     pub fn bindings(&self) -> Vec<bool> {
         let count = self.operands.iter().map(|operand| operand.binding + 1).max().unwrap_or(0);
@@ -169,7 +174,7 @@ impl Shader {
     }
 
     fn compose_into(&self, text: &mut String) -> std::fmt::Result {
-        writeln!(text, "// {} {}", self.kernel.name, self.function)?;
+        writeln!(text, "// {}", self.label())?;
         writeln!(text, "const WORKGROUP: u32 = {}u;", self.workgroup)?;
         for (name, value) in &self.constants {
             writeln!(text, "const {name}: u32 = {value}u;")?;
@@ -181,7 +186,8 @@ impl Shader {
         text.push_str("}\n@group(0) @binding(0) var<uniform> params: Params;\n");
         for (number, written) in self.bindings().into_iter().enumerate() {
             let mode = if written { "read_write" } else { "read" };
-            let word = if written && self.is_atomic() { "atomic<u32>" } else { "u32" };
+            let atomic = number == usize::from(self.operands[0].binding) && self.is_atomic();
+            let word = if atomic { "atomic<u32>" } else { "u32" };
             writeln!(
                 text,
                 "@group(0) @binding({}) var<storage, {mode}> buffer_{number}: array<{word}>;",
@@ -198,9 +204,13 @@ impl Shader {
         }
         for (number, operand) in self.operands.iter().enumerate() {
             let written = number < self.outputs;
-            accessors::write_operand(text, operand, written, self.is_atomic())?;
+            accessors::write_operand(text, operand, written, number == 0 && self.is_atomic())?;
         }
-        text.push_str(&self.kernel.text.replace("FUNCTION", self.function));
+        let mut body = self.kernel.text.to_owned();
+        for (word, function) in &self.functions {
+            body = body.replace(word, function);
+        }
+        text.push_str(&body);
         if self.kernel.driver == Driver::Elements {
             text.push_str(accessors::driver(&self.operands[0]));
         }

@@ -5,7 +5,7 @@
     folder.py        the folder of an exported model
 """
 
-from neurenix_backend_webgpu.web.folder import ExportExistsError, WebModel, export_web
+from neurenix_backend_webgpu.web.folder import ExportExistsError, export_web
 from neurenix_backend_webgpu.web.program import WebExportError
 
-__all__ = ["ExportExistsError", "WebExportError", "WebModel", "export_web"]
+__all__ = ["ExportExistsError", "WebExportError", "export_web"]

@@ -8,17 +8,17 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurenix.errors import NeurenixError
 from neurenix.io import atomic_write, save_safetensors
 from neurenix.models.preprocessing import check_preprocessing
-from neurenix_backend_webgpu.web.program import WebExportError, WebProgram, build_program, web_graph
+from neurenix_backend_webgpu._version import __version__
+from neurenix_backend_webgpu.web.program import WebExportError, build_program, web_graph
 
 if TYPE_CHECKING:
+    from neurenix import Tensor
     from neurenix.graph.trace import TracedModule
 
 FORMAT = "neurenix-web-1"
@@ -33,12 +33,24 @@ class ExportExistsError(NeurenixError, FileExistsError):
     """The folder to write holds something already."""
 
 
-@dataclass(frozen=True)
-class WebModel:
-    """A classifier of photos, and what the page has to know of it.
+def export_web(
+    model: TracedModule,
+    folder: Path,
+    *,
+    classes: Sequence[str],
+    preprocessing: Mapping[str, Any],
+    base: str = "model",
+    temperature: float = 1.0,
+    min_confidence: float | None = None,
+    title: str | None = None,
+    licence: str = "",
+    overwrite: bool = False,
+) -> None:
+    """Write a folder that any web server can serve: a page that classifies photos.
 
-    Attributes:
+    Args:
         model: The model, in eval mode; from (1, 3, crop, crop) to (1, classes) logits.
+        folder: Where; folders above it are made.
         classes: The names of the classes, in the order of the model's outputs.
         preprocessing: What each photo goes through, as `neurenix.models.preprocessing` has it.
         base: What the model is called.
@@ -46,24 +58,6 @@ class WebModel:
         min_confidence: The probability below which the page says "unsure"; None: never.
         title: The page's heading; None makes one of the classes.
         licence: Of the weights; empty if nobody says.
-    """
-
-    model: TracedModule
-    classes: Sequence[str]
-    preprocessing: Mapping[str, Any]
-    base: str = "model"
-    temperature: float = 1.0
-    min_confidence: float | None = None
-    title: str | None = None
-    licence: str = ""
-
-
-def export_web(web_model: WebModel, folder: Path, *, overwrite: bool = False) -> None:
-    """Write a folder that any web server can serve: a page that classifies photos.
-
-    Args:
-        web_model: The model.
-        folder: Where; folders above it are made.
         overwrite: Replace an export that stands there. Other files in it stay.
 
     Raises:
@@ -71,24 +65,33 @@ def export_web(web_model: WebModel, folder: Path, *, overwrite: bool = False) ->
         ExportExistsError: The folder holds files already, and ``overwrite`` is false; or they are
             of no export.
     """
-    _check_folder(folder, overwrite)
-    preprocessing = _checked_preprocessing(web_model.preprocessing)
-    crop = preprocessing["crop"]
-    graph = web_graph(web_model.model, (1, 3, crop, crop))
-    program = build_program(graph)
-    outputs = graph.outputs[0].shape
-    if outputs != (1, len(web_model.classes)):
-        raise WebExportError(
-            f"the model gives {outputs} for a photo, where {len(web_model.classes)} classes need "
-            f"(1, {len(web_model.classes)})"
-        )
     folder = Path(os.path.abspath(folder))
+    _check_folder(folder, overwrite)
+    prepared = _checked_preprocessing(preprocessing)
+    graph = web_graph(model, (1, 3, prepared["crop"], prepared["crop"]))
+    program = build_program(graph)
+    if graph.outputs[0].shape != (1, len(classes)):
+        raise WebExportError(
+            f"the model gives {graph.outputs[0].shape} for a photo, where {len(classes)} classes "
+            f"need (1, {len(classes)})"
+        )
+    plan: dict[str, Any] = {
+        "format": FORMAT,
+        "made_with": f"Neurenix ({DISTRIBUTION} {__version__})",
+        "title": title or title_of(classes),
+        "base": base,
+        "classes": list(classes),
+        "preprocessing": prepared,
+        "temperature": float(temperature),
+        "min_confidence": min_confidence,
+        "licence": licence,
+    }
     folder.parent.mkdir(parents=True, exist_ok=True)
     stage = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.partial"
     try:
         shutil.copytree(SITE, stage)
-        weights = _write_weights(stage, program, web_model)
-        plan = _plan(web_model, preprocessing, weights) | {"program": program.steps}
+        plan["weights"] = _write_weights(stage / WEIGHTS_FILE, program.constants, licence)
+        plan["program"] = program.steps
         text = json.dumps(plan, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         atomic_write(stage / PLAN_FILE, text)
         _publish(stage, folder, overwrite)
@@ -102,30 +105,6 @@ def title_of(classes: Sequence[str]) -> str:
         return "What is in the photo?"
     text = f"{', '.join(classes[:-1])} or {classes[-1]}?"
     return text[0].upper() + text[1:]
-
-
-def _plan(
-    web_model: WebModel, preprocessing: dict[str, Any], weights: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "made_with": f"Neurenix ({DISTRIBUTION} {_own_version()})",
-        "title": web_model.title or title_of(web_model.classes),
-        "base": web_model.base,
-        "classes": list(web_model.classes),
-        "preprocessing": preprocessing,
-        "temperature": float(web_model.temperature),
-        "min_confidence": web_model.min_confidence,
-        "licence": web_model.licence,
-        "weights": weights,
-    }
-
-
-def _own_version() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:  # run from the sources
-        return "unreleased"
 
 
 def _checked_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,18 +124,17 @@ def _checked_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:
     return preprocessing
 
 
-def _write_weights(stage: Path, program: WebProgram, web_model: WebModel) -> dict[str, Any]:
+def _write_weights(path: Path, constants: Mapping[str, Tensor], licence: str) -> dict[str, Any]:
     """Write the constants, and return what the plan says of their file."""
-    path = stage / WEIGHTS_FILE
     metadata = {"format": FORMAT}
-    if web_model.licence:
-        metadata["licence"] = web_model.licence  # it holds for what is made of the weights too
-    save_safetensors(path, program.constants, metadata)
+    if licence:
+        metadata["licence"] = licence  # it holds for what is made of the weights too
+    save_safetensors(path, constants, metadata)
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return {"file": WEIGHTS_FILE, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:

@@ -75,12 +75,27 @@ def build_program(graph: Graph) -> WebProgram:
             f"the page runs models of one input and one output; this one has {len(graph.inputs)} "
             f"and {len(graph.outputs)}"
         )
-    lowered = _dense(remove_dead_code(lower(graph, _has_code)))
-    return _Builder(fold_constants(lowered)).build()
+    lowered = remove_dead_code(lower(graph, _has_code))
+    _check_code(graph, lowered)
+    return _Builder(fold_constants(_dense(lowered))).build()
 
 
 def _has_code(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> bool:
     return op.name in JAVASCRIPT_OPS
+
+
+def _check_code(graph: Graph, lowered: Graph) -> None:
+    """Check that there is code for every op; the error names those that the model itself has."""
+    # What is folded does not run in the page.
+    for node in fold_constants(lowered).nodes:
+        if node.op.view or (node.op.name in JAVASCRIPT_OPS and not node.op.donates):
+            continue
+        without = {each.op.name for each in graph.nodes if not each.op.view} - JAVASCRIPT_OPS
+        names = ", ".join(map(repr, sorted(without))) or repr(node.op.name)
+        raise WebExportError(
+            f"the page cannot run the model's {names}: there is no JavaScript code for "
+            f"{node.op.name!r}"
+        )
 
 
 def _dense(graph: Graph) -> Graph:
@@ -139,8 +154,6 @@ class _Builder:
         name = node.op.name
         # What only a gradient needs (places of maxima, statistics) is not computed.
         outputs = [v if n == 0 or v in self._used else None for n, v in enumerate(node.outputs)]
-        if name not in JAVASCRIPT_OPS or node.op.donates:
-            raise WebExportError(f"the op {name!r} has no JavaScript code, so the page cannot run it")
         if any(value is not None for value in outputs[1:]):
             raise WebExportError(
                 f"the op {name!r} has JavaScript code for its result alone, and the model reads "

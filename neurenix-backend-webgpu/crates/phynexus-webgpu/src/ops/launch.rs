@@ -20,7 +20,7 @@ const WORKGROUP: u32 = 256;
 #[derive(Clone, Debug)]
 pub struct Launch {
     kernel: &'static Kernel,
-    function: &'static str,
+    functions: Vec<(&'static str, &'static str)>,
     parts: &'static [&'static Part],
     tensors: Vec<(&'static str, Tensor, bool)>,
     outputs: usize,
@@ -36,7 +36,7 @@ impl Launch {
     pub fn new(kernel: &'static Kernel, out: &Tensor) -> Self {
         Self {
             kernel,
-            function: "",
+            functions: Vec::new(),
             parts: &[],
             tensors: vec![("out", out.clone(), kernel.driver == Driver::Own)],
             outputs: 1,
@@ -48,10 +48,10 @@ impl Launch {
         }
     }
 
-    /// Another output, of a kernel with its own `main`; before all inputs.
+    /// Another output, which the kernel writes at places that it works out; before all inputs.
     #[must_use]
     pub fn output(mut self, name: &'static str, tensor: &Tensor) -> Self {
-        debug_assert!(self.kernel.driver == Driver::Own && self.outputs == self.tensors.len());
+        debug_assert_eq!(self.outputs, self.tensors.len(), "outputs come before inputs");
         self.tensors.push((name, tensor.clone(), true));
         self.outputs += 1;
         self
@@ -86,8 +86,14 @@ impl Launch {
     /// The function that stands for `FUNCTION` in the kernel, and what it needs.
     #[must_use]
     pub fn function(mut self, name: &'static str, parts: &'static [&'static Part]) -> Self {
-        self.function = name;
         self.parts = parts;
+        self.named("FUNCTION", name)
+    }
+
+    /// The function that stands for another word in the kernel.
+    #[must_use]
+    pub fn named(mut self, word: &'static str, name: &'static str) -> Self {
+        self.functions.push((word, name));
         self
     }
 
@@ -212,7 +218,7 @@ impl Launch {
         let workgroup = WORKGROUP.min(device.limits().max_compute_invocations_per_workgroup);
         let shader = Shader {
             kernel: self.kernel,
-            function: self.function,
+            functions: self.functions.clone(),
             parts: self.parts,
             operands,
             outputs: self.outputs,

@@ -5,8 +5,12 @@
 //! [`Launch`]es, and a row.
 
 pub mod elementwise;
+pub mod indexing;
 pub mod launch;
+pub mod matmul;
 pub mod movement;
+pub mod random;
+pub mod reduce;
 
 use crate::attributes::Attributes;
 use crate::device::Device;
@@ -81,5 +85,13 @@ pub struct Operation {
 
 /// All ops.
 pub fn operations() -> Vec<Operation> {
-    [elementwise::operations(), movement::operations()].concat()
+    [
+        elementwise::operations(),
+        movement::operations(),
+        reduce::operations(),
+        indexing::operations(),
+        random::operations(),
+        matmul::operations(),
+    ]
+    .concat()
 }

@@ -1,5 +1,7 @@
 // From a file to pixels, by the browser's decoders.
 
+import { orientationLeft, upright } from "./orientation.js";
+
 /** What to tell the visitor when a photo cannot be read. */
 export class PhotoError extends Error {}
 
@@ -33,7 +35,7 @@ export async function decodePhoto(file) {
     bitmap.close();
     throw new PhotoError(`The photo is too large: ${size} pixels.`);
   }
-  return new Photo(bitmap);
+  return new Photo(bitmap, await orientationLeft(file));
 }
 
 async function explain(file) {
@@ -47,10 +49,14 @@ async function explain(file) {
 
 /** A photo whose pixels are read band by band, so that no canvas is too large for the browser. */
 class Photo {
-  constructor(bitmap) {
+  constructor(bitmap, orientation) {
+    const { width, height, transform } = upright(bitmap.width, bitmap.height, orientation);
     this.bitmap = bitmap;
-    this.width = bitmap.width;
-    this.height = bitmap.height;
+    this.width = width;
+    this.height = height;
+    this.transform = transform;
+    /** Whether the browser shows the file as it is read here. */
+    this.isShownUpright = orientation === 1;
     this.canvas = null;
   }
 
@@ -63,10 +69,14 @@ class Photo {
         colorSpace: "srgb",
         willReadFrequently: true, // the canvas stays in memory, not on the GPU
       });
+      this.context.imageSmoothingEnabled = false; // pixels stay what they are when they are turned
     }
+    const [a, b, c, d, left, top] = this.transform;
+    this.context.resetTransform();
     this.context.fillStyle = "white";
     this.context.fillRect(0, 0, this.width, count);
-    this.context.drawImage(this.bitmap, 0, -first);
+    this.context.setTransform(a, b, c, d, left, top - first);
+    this.context.drawImage(this.bitmap, 0, 0);
     return this.context.getImageData(0, 0, this.width, count).data;
   }
 

@@ -100,7 +100,7 @@ const HANDLERS = {
     const licence = plan.licence ? ` Licence of the weights: ${plan.licence}.` : "";
     const count = plan.classes.length;
     element("about").textContent =
-      `A ${plan.base} that knows ${count} ${count === 1 ? "class" : "classes"}. ` +
+      `Model: ${plan.base}, ${count} ${count === 1 ? "class" : "classes"}. ` +
       `Made with ${plan.made_with}.${licence}`;
   },
 
@@ -177,13 +177,16 @@ function bar({ name, probability }, index) {
   return item;
 }
 
-function showFrame({ left, top, width, height }) {
+/** Outline the part that was looked at, where the browser shows the photo as it was read. */
+function showFrame(part) {
   const frame = element("frame");
+  frame.hidden = part === null;
+  if (part === null) return;
+  const { left, top, width, height } = part;
   frame.style.left = `${100 * left}%`;
   frame.style.top = `${100 * top}%`;
   frame.style.width = `${100 * width}%`;
   frame.style.height = `${100 * height}%`;
-  frame.hidden = false;
 }
 
 function clearAnswer() {

@@ -1,8 +1,8 @@
 // Resizing of RGB bytes, bit for bit as Pillow does it, which is what models were trained with.
 //
 // A pixel of the result is a weighted mean of those that its filter covers; where an image shrinks,
-// the filter is as wide as a pixel of the result. Columns first, then rows, each rounded to bytes;
-// weights are integers of 22 bits after the point, so that sums fit 32 bits.
+// the filter is as wide as a pixel of the result. Width and height are resized one after the other,
+// each rounded to bytes; weights are integers of 22 bits after the point, so that sums fit 32 bits.
 
 import { roundHalfEven } from "./kernels/functions.js";
 
@@ -93,18 +93,46 @@ export function resize(image, size, part, interpolation) {
   const filter = FILTERS[interpolation];
   const across = resamplingWeights(image.width, size.width, filter);
   const down = resamplingWeights(image.height, size.height, filter);
+  if (rowsComeFirst(image, size)) {
+    const low = resizeHeight(image, 0, part, down);
+    return withoutAlpha(resizeWidth(imageOf(low, image.width), 0, part.height, part, across));
+  }
   const last = part.top + part.height - 1;
   const first = down.starts[part.top];
-  const end = down.starts[last] + down.counts[last];
-  const narrow = resizeRows(image, first, end - first, part, across);
-  return resizeColumns(narrow, first, part, down);
+  const count = down.starts[last] + down.counts[last] - first;
+  const narrow = resizeWidth(image, first, count, part, across);
+  return withoutAlpha(resizeHeight(imageOf(narrow, part.width), first, part, down));
+}
+
+/**
+ * Whether the height is resized before the width. The order shows in the rounding: Pillow takes
+ * the other one where the height shrinks by more than twice as many pixels as the width (since
+ * version 13; before, the width always came first).
+ */
+function rowsComeFirst(image, size) {
+  const lost = image.height - size.height;
+  return size.width !== image.width && lost > 0 && 2 * (image.width - size.width) < lost;
+}
+
+function imageOf(pixels, width) {
+  return { width, rows: (first, count) => pixels.subarray(first * width * 4, (first + count) * width * 4) };
+}
+
+function withoutAlpha(pixels) {
+  const out = new Uint8Array((pixels.length / 4) * 3);
+  for (let source = 0, target = 0; source < pixels.length; source += 4) {
+    out[target++] = pixels[source];
+    out[target++] = pixels[source + 1];
+    out[target++] = pixels[source + 2];
+  }
+  return out;
 }
 
 const BAND_ROWS = 128; // rows of the image that are looked at together
 
-/** The columns of the part, of each row from `first` on. */
-function resizeRows(image, first, count, part, { starts, counts, weights, taps }) {
-  const out = new Uint8Array(count * part.width * 3);
+/** The columns of the part, of some rows. */
+function resizeWidth(image, first, count, part, { starts, counts, weights, taps }) {
+  const out = new Uint8Array(count * part.width * 4);
   let target = 0;
   for (let band = 0; band < count; band += BAND_ROWS) {
     const height = Math.min(BAND_ROWS, count - band);
@@ -126,25 +154,28 @@ function resizeRows(image, first, count, part, { starts, counts, weights, taps }
         out[target] = toByte(red);
         out[target + 1] = toByte(green);
         out[target + 2] = toByte(blue);
-        target += 3;
+        target += 4;
       }
     }
   }
   return out;
 }
 
-/** The rows of the part, from rows that begin with `first`. */
-function resizeColumns(pixels, first, part, { starts, counts, weights, taps }) {
-  const length = part.width * 3;
+/** The rows of the part, at the image's width; the image's own rows begin with `first`. */
+function resizeHeight(image, first, part, { starts, counts, weights, taps }) {
+  const length = image.width * 4;
   const out = new Uint8Array(part.height * length);
   const sums = new Int32Array(length);
   for (let y = 0; y < part.height; y++) {
     const place = part.top + y;
     sums.fill(HALF);
-    for (let i = 0; i < counts[place]; i++) {
-      const weight = weights[place * taps + i];
-      const source = (starts[place] + i - first) * length;
-      for (let x = 0; x < length; x++) sums[x] += pixels[source + x] * weight;
+    for (let band = 0; band < counts[place]; band += BAND_ROWS) {
+      const height = Math.min(BAND_ROWS, counts[place] - band);
+      const pixels = image.rows(starts[place] + band - first, height);
+      for (let i = 0; i < height; i++) {
+        const weight = weights[place * taps + band + i];
+        for (let x = 0; x < length; x++) sums[x] += pixels[i * length + x] * weight;
+      }
     }
     for (let x = 0; x < length; x++) out[y * length + x] = toByte(sums[x]);
   }

@@ -40,7 +40,7 @@ async function classify({ id, file }) {
   let pixels, frame;
   try {
     pixels = cropOf(photo, plan.preprocessing);
-    frame = cropFrame(photo, plan.preprocessing);
+    frame = photo.isShownUpright ? cropFrame(photo, plan.preprocessing) : null;
   } finally {
     photo.close();
   }
