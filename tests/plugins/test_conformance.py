@@ -88,6 +88,11 @@ FAULTS: dict[str, tuple[str, str, str]] = {
     "offset_blind": ("l1_primitives", "tanh", "test_layouts[tanh-float32-(3, 4)-offset]"),
     "lazy_writer": ("l1_primitives", "exp,log", "test_values[exp-float32-wide]"),
     "no_broadcast": ("l1_primitives", "add,sub", "test_values[add-float32-(2, 1), (3,)]"),
+    "guessed_scales": (
+        "l4_compile",
+        "add",
+        "test_a_narrow_plan_is_close_to_float32[perceptron-int8]",
+    ),
     "own_randomness": ("l5_plugin", "add", "test_random_numbers_are_the_same_on_every_device"),
     "mixed_up_devices": ("l5_plugin", "add", "test_devices_of_one_backend_are_apart"),
     "false_claim": ("l5_plugin", "add", "test_batch_invariance"),
@@ -103,7 +108,8 @@ def test_faults_of_real_backends_are_found(fault: str, site: Path, run_kit: RunK
     assert f"test_{level}.py::{test}" in found["failures"]
     if level == "l1_primitives":
         assert ops_of(found["failures"]) == {ops.partition(",")[0]}
-    elif fault not in {"early_release", "late_source", "stride_blind"}:  # those spoil more
+    elif fault not in {"early_release", "late_source", "stride_blind", "guessed_scales"}:
+        # Those spoil more.
         assert found["failures"] == [f"test_{level}.py::{test}"]
 
 

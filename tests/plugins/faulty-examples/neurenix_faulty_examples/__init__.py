@@ -17,6 +17,7 @@ FAULTS = (
     "false_claim",
     "own_randomness",
     "no_broadcast",
+    "guessed_scales",
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,9 @@ from neurenix_backend_example.backend import ExampleBackend
 from neurenix_backend_example.launch import KERNELS, place
 from neurenix_backend_example.processor import Block, Place, Processor
 
+import neurenix
 from neurenix.backends import Kernel
+from neurenix.graph import Plan
 
 
 class Altered(ExampleBackend):
@@ -175,3 +177,26 @@ def no_broadcast() -> ExampleBackend:
         target[...] = a + b
 
     return Altered(add=add)
+
+
+def guessed_scales() -> ExampleBackend:
+    """Its 8-bit plans take every input to lie between -1 and 1, whatever was measured."""
+
+    class Guessing(ExampleBackend):
+        precisions = ("float32", "int8")
+
+        def compile(self, graph: Any, precision: Any = None) -> Any:
+            return None if precision is None else ClippingPlan(graph)
+
+    return Guessing()
+
+
+class ClippingPlan:
+    """A plan whose inputs are clipped."""
+
+    def __init__(self, graph: Any) -> None:
+        self._plan = Plan(graph)
+
+    def run(self, inputs: Sequence[Any]) -> list[Any]:
+        """Run the graph on its inputs in a row, clipped."""
+        return self._plan.run([neurenix.clip(each, -1.0, 1.0) for each in inputs])

@@ -1,4 +1,7 @@
-"""L4: compiled modules give what they give eagerly, also after their weights have changed."""
+"""L4: compiled modules give what they give eagerly, also after their weights have changed.
+
+Plans in narrower numbers, where the backend has them, give nearly that.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,13 @@ import neurenix
 from neurenix import nn
 from neurenix.backends import Device
 from neurenix.backends.registry import host_device
+from neurenix.graph import PrecisionName, available_precisions
 from neurenix.graph.compile import compile as compile_module
 from neurenix.tensor import Tensor
 
 _RTOL = 1e-4
+# How far results may be off, as the root mean square of the difference over that of the results.
+_NARROW: dict[PrecisionName, float] = {"bfloat16": 0.03, "int8": 0.15}
 
 
 class _Residual(nn.Module):
@@ -106,3 +112,49 @@ def test_a_plan_leaves_inputs_and_earlier_results_alone(name: str, device: Devic
         np.testing.assert_array_equal(first.numpy(), before)
     for x, values in zip(inputs, kept, strict=True):
         np.testing.assert_array_equal(x.numpy(), values)
+
+
+def _narrow(precision: PrecisionName, device: Device, known: list[Tensor]) -> dict[str, Any]:
+    """Return the options of a narrow plan, or skip the test where the backend has none."""
+    if precision not in available_precisions(device):
+        pytest.skip(f"the backend has no {precision} plans")
+    options: dict[str, Any] = {"precision": precision, "fallback": "error"}
+    return options | ({"calibration": [tuple(known)]} if precision == "int8" else {})
+
+
+def _distance(found: Tensor | tuple[Tensor, ...], wanted: Tensor | tuple[Tensor, ...]) -> float:
+    ours, theirs = np.array(_first(found).numpy()), np.array(_first(wanted).numpy())
+    assert ours.dtype == theirs.dtype == np.float32
+    return float(np.sqrt(((ours - theirs) ** 2).mean() / (theirs**2).mean()))
+
+
+@pytest.mark.parametrize("precision", _NARROW)
+@pytest.mark.parametrize("name", _MODULES)
+def test_a_narrow_plan_is_close_to_float32(
+    name: str, precision: PrecisionName, device: Device
+) -> None:
+    """It takes and gives float32, follows the weights, and scales int8 by what was measured."""
+    model, inputs = _made(name, device)
+    inputs = [x * 4.0 for x in inputs]
+    with neurenix.no_grad():
+        plan = compile_module(model, *inputs, **_narrow(precision, device, inputs))
+        for _ in range(2):
+            assert _distance(plan(*inputs), model(*inputs)) < _NARROW[precision]
+            for parameter in model.parameters():
+                parameter.copy_(parameter * 1.5)
+
+
+@pytest.mark.parametrize("precision", _NARROW)
+def test_a_narrow_plan_gives_a_sample_the_same_bits_in_every_batch(
+    precision: PrecisionName, device: Device
+) -> None:
+    """If the backend claims batch invariance."""
+    if device.backend is None or not device.backend.batch_invariant:
+        pytest.skip("the backend does not claim it")
+    model, _ = _made("convolutional", device)
+    x = neurenix.randn((9, 1, 8, 8), device=host_device()).to(device)
+    with neurenix.no_grad():
+        plan = compile_module(model, **_narrow(precision, device, [x]))
+        alone = [plan(x[i : i + 1]).numpy()[0].tobytes() for i in range(9)]
+        for size in (2, 4, 9):
+            assert [row.tobytes() for row in plan(x[:size]).numpy()] == alone[:size]
