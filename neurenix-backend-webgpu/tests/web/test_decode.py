@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from neurenix.data.photos import read_photo
 from PIL import Image, ImageCms
+
+from neurenix.data.photos import read_photo
 
 from .conftest import RunModule, from_text, to_text
 
@@ -129,7 +130,7 @@ def test_cameras_orientation_is_applied(
     assert (ours.shape[0] > ours.shape[1]) == (orientation >= 5)
 
 
-@pytest.mark.parametrize("cut", [8, 20, 30, 41, 60])
+@pytest.mark.parametrize("cut", [0, 7, 13, 20, 39])
 def test_damaged_orientation_is_none(run_module: RunModule, cut: int) -> None:
     code = """
     const { exifOrientation } = await import("./orientation.js");
@@ -139,7 +140,7 @@ def test_damaged_orientation_is_none(run_module: RunModule, cut: int) -> None:
     whole[0x0110] = "camera"  # a tag before it
     data = whole.tobytes()
     assert run_module(code, exif=to_text(data)) == 6
-    assert run_module(code, exif=to_text(data[: min(cut, len(data) - 30)])) == 1
+    assert run_module(code, exif=to_text(data[:cut])) == 1
 
 
 @pytest.mark.parametrize(

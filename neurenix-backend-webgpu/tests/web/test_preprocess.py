@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+
 from neurenix.data.transforms import CenterCrop, Compose, Normalize, Resize, ToTensor
 
 from .conftest import RunModule, from_text, to_text
@@ -97,9 +98,7 @@ def test_random_sizes_equal_pillows_bit_for_bit(run_module: RunModule, interpola
         for photo, (_, shorter, crop) in zip(photos, cases, strict=True)
     ]
     assert len(cases) > 40
-    for photo, case, answer in zip(
-        photos, cases, run_module(CROP, photos=requests), strict=True
-    ):
+    for photo, case, answer in zip(photos, cases, run_module(CROP, photos=requests), strict=True):
         _, shorter, crop = case
         expected = Compose([Resize(shorter, interpolation), CenterCrop(crop)])(photo)
         pixels = from_text(answer["crop"], np.uint8).reshape(crop, crop, 3)

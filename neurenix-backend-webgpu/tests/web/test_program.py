@@ -6,14 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import neurenix
 import numpy as np
 import pytest
+
+import neurenix
 from neurenix import Tensor, nn, ops
 from neurenix.io import save_safetensors
 from neurenix.nn import functional as F
 from neurenix.ops.op import OPS
-
 from neurenix_backend_webgpu.web.program import (
     JAVASCRIPT_OPS,
     WebExportError,
@@ -168,8 +168,8 @@ CASES: dict[str, dict[str, tuple[Any, tuple[int, ...]]]] = {
     "neg": {"plain": unary(lambda x: -x)},
     "sign": {"plain": unary(lambda x: ops.sign(ops.round(x)))},
     **{
-        name: {"scalar": unary(lambda x, o=getattr(ops, name): o(ops.round(x), 1.0).float() + x)}
-        for name in ("eq", "ne", "lt", "le", "gt", "ge")
+        compare.name: {"scalar": unary(lambda x, o=compare: o(ops.round(x), 1.0).float() + x)}
+        for compare in (ops.eq, ops.ne, ops.lt, ops.le, ops.gt, ops.ge)
     },
 }
 EACH = [(op, name) for op, cases in CASES.items() for name in cases]

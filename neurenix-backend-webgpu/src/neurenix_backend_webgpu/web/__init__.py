@@ -1,8 +1,8 @@
 """Models for the browser: ``neurenix export DIR --to web``.
 
-    site/            the page as it is served: HTML, CSS, JavaScript modules
-    program.py       a model as steps for the page's plain JavaScript
-    folder.py        the folder of an exported model
+site/            the page as it is served: HTML, CSS, JavaScript modules
+program.py       a model as steps for the page's plain JavaScript
+folder.py        the folder of an exported model
 """
 
 from neurenix_backend_webgpu.web.folder import ExportExistsError, export_web

@@ -26,14 +26,18 @@ if TYPE_CHECKING:
     from neurenix.graph.trace import TracedModule
 
 # The names in the table of `site/kernels/table.js`, which a test compares with these.
+# fmt: off
 JAVASCRIPT_OPS = frozenset(
-    """
-    abs adaptive_avg_pool2d add avg_pool2d batch_norm_inference cast ceil concat conv2d copy cos
-    div eq erf exp fill floor ge gelu gt layer_norm le leaky_relu linear log log_softmax
-    logical_not lt matmul max max_pool2d maximum min minimum mul ne neg pad pow prod relu round
-    sigmoid sign silu sin softmax sqrt sub sum tanh where
-    """.split()
+    {
+        "abs", "adaptive_avg_pool2d", "add", "avg_pool2d", "batch_norm_inference", "cast",
+        "ceil", "concat", "conv2d", "copy", "cos", "div", "eq", "erf", "exp", "fill",
+        "floor", "ge", "gelu", "gt", "layer_norm", "le", "leaky_relu", "linear", "log",
+        "log_softmax", "logical_not", "lt", "matmul", "max", "max_pool2d", "maximum", "min",
+        "minimum", "mul", "ne", "neg", "pad", "pow", "prod", "relu", "round", "sigmoid",
+        "sign", "silu", "sin", "softmax", "sqrt", "sub", "sum", "tanh", "where",
+    }
 )
+# fmt: on
 _DTYPES = (float32, int32, bool_)
 
 
