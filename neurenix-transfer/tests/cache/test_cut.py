@@ -11,6 +11,7 @@ from neurenix.dtypes import float32, int64
 from neurenix.graph import TensorMeta
 from neurenix.transfer import TransferModel
 from neurenix_transfer.cache.cut import scaled
+from neurenix_transfer.cache.precision import Plans
 from neurenix_transfer.cache.split import Split
 from neurenix_transfer.cache.tracing import UntraceableError, state_key, trace_training
 from neurenix_transfer.streams import drawing_for
@@ -132,6 +133,35 @@ def test_training_and_evaluation_share_features_where_dropout_follows_the_cut(ma
     assert Split(model, neurenix.zeros((1, 3, 8, 8)), []).first.digest == train.first.digest
 
 
+def test_training_and_evaluation_share_the_plan_where_it_is_the_same(make, monkeypatch):
+    made = []
+    make_plan = Plans.make
+    monkeypatch.setattr(
+        Plans, "make", lambda self, graph: made.append(graph) or make_plan(self, graph)
+    )
+    model = make.convolutional()
+    train = split_of(model, (3, 8, 8))
+    model.eval()
+    example = neurenix.zeros((1, 3, 8, 8))
+    val = Split(model, example, [], kin=[train])
+    assert len(made) == 1
+    assert val.weights is train.weights
+    sample = neurenix.randn((1, 3, 8, 8))
+    for mine, theirs in zip(
+        val.run_frozen([sample])[0].parts, train.run_frozen([sample])[0].parts, strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+    # Another freezing ends elsewhere, and other weights are other tensors: no plan fits.
+    model.base_model.layer2.requires_grad_(True)
+    Split(model, example, [], kin=[train, val])
+    other = make.convolutional().eval()
+    with neurenix.no_grad():
+        other(example)
+    Split(other, example, [], kin=[train, val])
+    assert len(made) == 3
+
+
 def test_a_trace_leaves_the_model_and_the_random_numbers_as_they_were(make):
     model = make.convolutional(["layer2"]).train()
     before = neurenix.random.default_generator().get_state()
@@ -151,6 +181,13 @@ def test_a_setting_that_a_callback_changes_is_another_state(make):
     assert state_key(model) == before
     model.new_layers[0].p = 0.1
     assert state_key(model) != before
+
+
+def test_asking_for_the_end_is_no_other_state(make):
+    model = make.convolutional()
+    before = state_key(model)
+    model.stop_training = True
+    assert state_key(model) == before
 
 
 def test_sizes_that_count_samples_are_carried_over_to_other_batches():

@@ -12,8 +12,10 @@ makes no difference to any result.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -219,7 +221,9 @@ class FeatureCache:
                 return None
             try:
                 statistics = train.statistics if isinstance(train, Split) else []
-                split = Split(self.model, example, statistics, self._precision.plans)
+                others = (each.split for each in self._parts.values())
+                kin = [each for each in others if isinstance(each, Split)]
+                split = Split(self.model, example, statistics, self._precision.plans, kin)
                 if split.first is None:
                     return None
                 if pair is not None:
@@ -281,6 +285,7 @@ class FeatureCache:
 
     def _by_numbers(self, part: _Part, numbers: list[list[int]], epoch: int) -> Iterator[Staged]:
         started = time.perf_counter()
+        self._name_samples(part, numbers, epoch)
         known = [[self._lookup(part, sample, epoch) for sample in batch] for batch in numbers]
         self.saving.lookup_seconds += time.perf_counter() - started
         missing = [
@@ -370,6 +375,16 @@ class FeatureCache:
                 stored = Stored(features, seconds / len(samples))
                 self._store.put(part.space, key, stored, lasting=self._is_lasting(part))
         return fresh
+
+    def _name_samples(self, part: _Part, numbers: list[list[int]], epoch: int) -> None:
+        """Work out the keys of an epoch's samples: on threads, since most of it is hashing."""
+        key, view = part.policy.key, self._view(part, epoch)
+        if self._store is None or key is None:
+            return
+        new = [(s, view) for batch in numbers for s in batch if (s, view) not in part.keys]
+        if new:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                part.keys.update(zip(new, pool.map(lambda place: key(*place), new), strict=True))
 
     def _lookup(self, part: _Part, sample: int, epoch: int) -> Stored | None:
         """Return the features of a sample, if they are there."""

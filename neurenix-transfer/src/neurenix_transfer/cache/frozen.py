@@ -8,7 +8,7 @@ sample alone: not on the size of batches, on their order, or on the epoch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 import neurenix
 from neurenix import Tensor
 from neurenix.autograd import no_grad
-from neurenix.graph import Executable, make_executable
+from neurenix.graph import Executable, Graph, make_executable
 from neurenix.graph.structure import flatten
 from neurenix_transfer.cache.cut import Cut
 from neurenix_transfer.cache.precision import Plans
@@ -59,6 +59,23 @@ class Features:
         return sum(part.nbytes for part in self.parts)
 
 
+@dataclass
+class _Shared:
+    """A plan, for all frozen parts that compute the same from the same tensors.
+
+    Attributes:
+        graph: What it carries out.
+        plan: The plan.
+        numbers: What names its numbers; empty for float32.
+        distance: What `FrozenSide.verify` returns, once it has checked the plan.
+    """
+
+    graph: Graph
+    plan: Executable
+    numbers: str
+    distance: float | None = None
+
+
 class FrozenSide:
     """Runs the frozen part for samples of one shape.
 
@@ -66,6 +83,8 @@ class FrozenSide:
         cut: The cut, for this shape.
         named: The ids of the model's parameters and buffers.
         plans: Makes the plan that it runs as.
+        kin: Frozen parts of the model in other modes. One that computes the same from the same
+            tensors lends its plan, with the weights packed in it, and what `verify` found.
 
     Attributes:
         cut: The same.
@@ -78,15 +97,18 @@ class FrozenSide:
         PrecisionError: The backend has no plan of it in the precision asked for.
     """
 
-    def __init__(self, cut: Cut, named: Collection[int], plans: Plans) -> None:
+    def __init__(
+        self, cut: Cut, named: Collection[int], plans: Plans, kin: Iterable[FrozenSide] = ()
+    ) -> None:
         self.cut = cut
         self.tile = tile_of(cut.trace.graph.device)
         graph = cut.tile_graph(self.tile)
         self.tensors = captured_tensors(graph.nodes, named)
-        text = signature(graph.nodes, graph.inputs, graph.outputs, named)
-        self._plan, numbers = plans.make(graph)
-        self._is_exact = not numbers
-        self._graph = graph
+        self._text = text = signature(graph.nodes, graph.inputs, graph.outputs, named)
+        self._plans = plans
+        twin = next((each for each in kin if self._is_twin(each)), None)
+        self._shared: _Shared = _Shared(graph, *plans.make(graph)) if twin is None else twin._shared
+        numbers = self._shared.numbers
         self.digest = hashlib.blake2b(f"{text}{numbers}".encode(), digest_size=16).hexdigest()
         whole = cut.trace.graph
         rest = needed_nodes(whole, cut.boundary, whole.outputs, effects=True)
@@ -97,7 +119,15 @@ class FrozenSide:
 
         They have the dtypes of the boundary, and lie in the host's memory.
         """
-        return self._run(self._plan, samples)
+        return self._run(self._shared.plan, samples)
+
+    def _is_twin(self, other: FrozenSide) -> bool:
+        return (
+            self._text == other._text
+            and self._plans == other._plans
+            and len(self.tensors) == len(other.tensors)
+            and all(a is b for a, b in zip(self.tensors, other.tensors, strict=True))
+        )
 
     def _run(self, plan: Executable, samples: Sequence[Inputs]) -> list[Features]:
         found: list[Features] = []
@@ -124,7 +154,11 @@ class FrozenSide:
         Raises:
             UntraceableError: It does.
         """
-        exact = self._plan if self._is_exact else make_executable(self._graph)
+        shared = self._shared
+        if shared.distance is not None:
+            return shared.distance
+        is_exact = not shared.numbers
+        exact = shared.plan if is_exact else make_executable(shared.graph)
         alone = [self._run(exact, [sample])[0] for sample in (first, second)]
         with no_grad():
             replay = Replay(self.cut.trace, self.cut.trace.graph.inputs, self.cut.boundary)
@@ -134,9 +168,10 @@ class FrozenSide:
             for features, row in zip(alone, rows, strict=True):
                 if not is_close(features.parts[index], row):
                     raise UntraceableError("a sample's features depend on the samples beside it")
-        if self._is_exact:
-            return 0.0
-        return _distance(alone, [self.run([sample])[0] for sample in (first, second)])
+        shared.distance = 0.0
+        if not is_exact:
+            shared.distance = _distance(alone, [self.run([each])[0] for each in (first, second)])
+        return shared.distance
 
     def _with_parts(self, outputs: Sequence[Tensor]) -> Any:
         return zip(outputs, self.cut.parts, strict=True)

@@ -133,7 +133,8 @@ def _feed(digest: Any, value: Any) -> None:
         if array.dtype.hasobject or array.dtype.kind in "SU":
             raise TypeError(f"a {type(value).__name__} is no sample of numbers or text")
         digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).tobytes())
+        if array.size:  # bytes by a view: the buffer protocol does not know every dtype
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
 def _is_numbers(value: Any) -> bool:

@@ -83,6 +83,12 @@ class Fingerprint:
         self._seen: list[tuple[Any, int]] | None = None
         self._digest = ""
 
+    def is_of(self, tensors: Sequence[Tensor]) -> bool:
+        """Whether it is that of these very tensors."""
+        return len(tensors) == len(self._tensors) and all(
+            a is b for a, b in zip(tensors, self._tensors, strict=True)
+        )
+
     def digest(self) -> str:
         """Return the digest of the values as they are now."""
         seen: list[tuple[Any, int]] = []

@@ -53,6 +53,7 @@ class Split:
         statistics: Tensors that training changes besides trainable parameters.
         plans: Makes the plans of the frozen part; or returns what does so for this split, whose
             graphs it may calibrate on.
+        kin: Splits of the model in other modes, whose plans serve here where they fit.
 
     Attributes:
         key: Equal for states of the model that give equal splits.
@@ -74,6 +75,7 @@ class Split:
         example: Inputs,
         statistics: Sequence[Tensor],
         plans: Plans | Callable[[Split], Plans] = Plans(),  # noqa: B008  (it is immutable)
+        kin: Sequence[Split] = (),
     ) -> None:
         self.model = model
         self.key = state_key(model)
@@ -85,6 +87,7 @@ class Split:
         self._traces: dict[Any, Trace] = {}
         self._cuts: dict[InputKey, Cut | None] = {}
         self._sides: dict[InputKey, FrozenSide | None] = {}
+        self._kin = tuple(kin)
         self._replays: dict[Any, Run] = {}
         self.statistics: list[Tensor] = []
         first = self._trace(described(leaves_of_metas(self._example)), 2)
@@ -94,7 +97,7 @@ class Split:
         self.distance: float | None = None
         self.plans = plans if isinstance(plans, Plans) else plans(self)
         self.first = self.side(described(leaves_of_metas(self._example)))
-        self.weights = Fingerprint([] if self.first is None else self.first.tensors)
+        self.weights = self._fingerprint()
 
     @property
     def cut(self) -> Cut | None:
@@ -105,8 +108,17 @@ class Split:
         """Return the frozen part for samples of some shape."""
         if inputs not in self._sides:
             cut = self._cut(inputs)
-            self._sides[inputs] = None if cut is None else FrozenSide(cut, self._named, self.plans)
+            kin = (side for split in self._kin for side in split._sides.values() if side)
+            self._sides[inputs] = (
+                None if cut is None else FrozenSide(cut, self._named, self.plans, kin)
+            )
         return self._sides[inputs]
+
+    def _fingerprint(self) -> Fingerprint:
+        """Return the fingerprint of the frozen weights, one for all that have the same."""
+        tensors = [] if self.first is None else self.first.tensors
+        found = (split.weights for split in self._kin if split.weights.is_of(tensors))
+        return next(found, None) or Fingerprint(tensors)
 
     def frozen_graph(self, inputs: InputKey) -> Graph | None:
         """Return the graph of the frozen part for a tile of samples of some shape."""

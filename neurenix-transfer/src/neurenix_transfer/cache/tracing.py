@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
+# By this attribute a training is asked to end; it says nothing of what the model computes.
+_REQUEST = "stop_training"
+
 
 class UntraceableError(NeurenixError, RuntimeError):
     """A model that cannot be run from a graph of it; the message says why."""
@@ -145,7 +148,11 @@ def state_key(model: Module) -> Any:
 def plain_attributes(model: Module) -> tuple[Any, ...]:
     """Return the settings of a model's modules, such as the rate of a Dropout."""
     return tuple(
-        tuple((name, _plain(value)) for name, value in sorted(vars(module).items()))
+        tuple(
+            (name, _plain(value))
+            for name, value in sorted(vars(module).items())
+            if name != _REQUEST
+        )
         for module in model.modules()
     )
 
