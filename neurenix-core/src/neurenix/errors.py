@@ -38,6 +38,10 @@ class PrecisionError(NeurenixError, RuntimeError):
     """A precision that a plan cannot have, on a backend or for a graph."""
 
 
+class PlanError(NeurenixError, NotImplementedError):
+    """A graph that a backend has no plan of; the message says why, and core's plan serves."""
+
+
 class PluginError(NeurenixError, RuntimeError):
     """A plugin that breaks the protocol it was declared for."""
 

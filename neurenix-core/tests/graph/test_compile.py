@@ -13,7 +13,7 @@ import pytest
 import neurenix
 from neurenix import Tensor, nn
 from neurenix.backends import Device
-from neurenix.errors import TraceError
+from neurenix.errors import PlanError, TraceError
 from neurenix.graph import Compiled, Graph, Plan, TensorMeta
 
 
@@ -257,3 +257,28 @@ def test_the_backend_is_asked_first(twin: Device) -> None:
     assert len(taken[0].prelude) > 0
     assert plan(neurenix.randn((1, 3, 5, 5)).to(twin)).shape == (1, 36)
     assert isinstance(plan.executable(TensorMeta((1, 3, 5, 5), neurenix.float32)), Plan)
+
+
+def test_why_the_backend_has_no_plan_is_told(
+    twin: Device, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refusing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(neurenix.default_device().backend, name)
+
+        def compile(self, graph: Graph) -> None:
+            raise PlanError(f"it has no code for {graph.nodes[-1].op.name} of a refusing device")
+
+    twin.backend = Refusing()
+    plan = neurenix.compile(network().to(twin), fallback="error")
+    meta = TensorMeta((1, 3, 5, 5), neurenix.float32)
+    reason = "it has no code for reshape of a refusing device"
+    executable = plan.executable(meta)
+    assert isinstance(executable, Plan)
+    assert reason in repr(executable)
+    first, *calls = executable.describe().splitlines()
+    assert reason in first
+    assert len(calls) == sum(not node.op.view for node in executable.graph.nodes)
+    assert reason in caplog.text
+    plan.executable(TensorMeta((2, 3, 5, 5), neurenix.float32))
+    assert caplog.text.count(reason) == 1, "said once"

@@ -74,7 +74,8 @@ class Backend(Protocol):
     release of a buffer is ordered with them.
 
     Three members are optional. ``compile(graph) -> Executable | None`` takes graphs over from
-    core's own executor (see `neurenix.compile`). ``precisions``, a sequence of names, says that
+    core's own executor (see `neurenix.compile`); None, or a `PlanError` that says why, leaves a
+    graph to it. ``precisions``, a sequence of names, says that
     its plans may be narrower than float32: ``compile(graph, precision)`` is then called with a
     `neurenix.graph.Precision` where one of them is asked for, and with the graph alone for
     float32. ``share_host(array, index) -> Buffer`` returns a buffer over the very memory of a

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from neurenix.backends.registry import record_of, resolve
-from neurenix.errors import PrecisionError
+from neurenix.errors import PlanError, PrecisionError
 from neurenix.graph.plan import Plan, optimize
 from neurenix.graph.precision import PRECISIONS, Calibration, Precision, PrecisionName
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from neurenix.backends.device import Device, DeviceLike
     from neurenix.graph.graph import Graph
     from neurenix.tensor import Tensor
+
+_LOGGER = logging.getLogger(__name__)
+_told: set[str] = set()
 
 Fallback: TypeAlias = Literal["warn", "silent", "error"]
 """What happens where a plan cannot stand for the code."""
@@ -28,12 +32,28 @@ class Executable(Protocol):
 
 
 def make_executable(graph: Graph) -> Executable:
-    """Return what runs a graph: the backend's own, if it compiles graphs and takes this one."""
+    """Return what runs a graph: the backend's own, if it compiles graphs and takes this one.
+
+    Where the backend compiles graphs but not this one, core's plan runs it, and says so when it is
+    printed; a warning is logged, once for each reason.
+    """
     compile_graph: Callable[[Graph], Executable | None] | None = getattr(
         graph.device.backend, "compile", None
     )
-    executable = None if compile_graph is None else compile_graph(optimize(graph))
-    return Plan(graph) if executable is None else executable
+    if compile_graph is None:
+        return Plan(graph)
+    try:
+        executable = compile_graph(optimize(graph))
+        reason = "it takes none of this kind"
+    except PlanError as error:
+        executable, reason = None, str(error)
+    if executable is not None:
+        return executable
+    obstacle = f"the backend of {str(graph.device)!r} has no plan of it: {reason}"
+    if obstacle not in _told:
+        _told.add(obstacle)
+        _LOGGER.warning("%s runs on core's plan, since %s", graph.name, obstacle)
+    return Plan(graph, obstacle)
 
 
 def make_narrow_executable(
@@ -55,11 +75,16 @@ def make_narrow_executable(
     backend: Any = graph.device.backend
     optimized = optimize(graph)
     ranges = {} if calibration is None else calibration.ranges(optimized)
-    executable: Executable | None = backend.compile(optimized, Precision(precision, ranges))
+    executable: Executable | None
+    try:
+        executable = backend.compile(optimized, Precision(precision, ranges))
+        reason = "it has no code for one of its ops"
+    except PlanError as error:
+        executable, reason = None, str(error)
     if executable is None:
         raise PrecisionError(
             f"the backend {_backend_of(graph.device)!r} has no {precision} plan of {graph.name}: "
-            "it has no code for one of its ops"
+            f"{reason}"
         )
     return executable
 

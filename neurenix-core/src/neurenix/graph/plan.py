@@ -50,13 +50,16 @@ class Plan:
 
     Args:
         graph: A traced graph.
+        obstacle: Why the device's backend, which compiles graphs, did not compile this one.
 
     Attributes:
         graph: The graph that is carried out: optimized, fused, lowered to the device's kernels.
         memory: Where its values lie.
+        obstacle: As given.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, obstacle: str | None = None) -> None:
+        self.obstacle = obstacle
         graph = remove_dead_code(fuse(remove_dead_code(fold_batch_norm(graph))))
         graph = fold_constants(remove_dead_code(make_dense(lower(graph))))
         self.graph = graph
@@ -109,10 +112,17 @@ class Plan:
                 dispatch.written(given)
                 dispatch.copy_into(given, used)
 
+    def describe(self) -> str:
+        """Return what the plan does, a line a kernel call; above them the obstacle, if any."""
+        reason = [] if self.obstacle is None else [f"core's plan, since {self.obstacle}"]
+        nodes = (node for node in self.graph.nodes if not node.op.view)
+        return "\n".join(reason + [repr(node) for node in nodes])
+
     def __repr__(self) -> str:
+        reason = "" if self.obstacle is None else f"; core's, since {self.obstacle}"
         return (
             f"<plan of {self.graph.name}: {len(self.graph.nodes)} nodes, "
-            f"{self.memory.nbytes / 2**20:.1f} MiB>"
+            f"{self.memory.nbytes / 2**20:.1f} MiB{reason}>"
         )
 
 
