@@ -280,6 +280,18 @@ def test_composites_without_kernels_are_decomposed(
         assert_same(plan(x), module(x))
 
 
+def test_a_result_that_is_written_in_parts_is_read_after_them(
+    bare: Device, assert_same: Callable[..., None]
+) -> None:
+    def joined(x: Tensor) -> Tensor:
+        return neurenix.concat([x * 2.0, x + 1.0], 1)  # decomposed: two writes, and a view of both
+
+    x = neurenix.randn(IMAGES.shape).to(bare)
+    graph = passes.lower(trace_function(joined, x)).validate()
+    assert ops_of(graph)[-1] == "as_strided"
+    assert_same(Plan(graph)(x), joined(x))
+
+
 def test_a_training_step_runs_on_primitives(bare: Device, assert_same: Callable[..., None]) -> None:
     modules = [nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).to(bare) for _ in range(2)]
     modules[1].load_state_dict(modules[0].state_dict())

@@ -49,13 +49,15 @@ class Rewriter:
         inputs = tuple(map(self.add_input, graph.inputs))
         keys = tuple(replaced(key, value=self.add_input(key.value)) for key in graph.keys)
         self.add((*graph.prelude, *graph.nodes), replace)
+        # A result that was written in parts is read through a view, which is one more node.
+        outputs = tuple(self.recorder.value(self.tensor(value)) for value in graph.outputs)
         return replaced(
             graph,
             inputs=inputs,
             keys=keys,
             prelude=(),
             nodes=tuple(self.recorder.nodes),
-            outputs=tuple(self.recorder.value(self.tensor(value)) for value in graph.outputs),
+            outputs=outputs,
         )
 
     def add_input(self, value: Value) -> Value:
