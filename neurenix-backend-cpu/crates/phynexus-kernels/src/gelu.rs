@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use crate::lanes::{LaneKernel, Lanes, Number, by_number, vectors};
+use phynexus_simd::Simd;
+
+use crate::lanes::{LaneKernel, Lanes, Number, Single, by_number, vectors};
 use crate::operation::{first_output, required};
 use crate::shares::share_out;
 use crate::stream::{Sink, Source, with_rooms};
@@ -16,6 +18,25 @@ const BLOCK: usize = 1024;
 pub struct Gelu {
     /// `0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))` in its place.
     pub by_tanh: bool,
+}
+
+/// gelu of a vector, with the bits that the op gives.
+#[inline(always)]
+pub fn gelu<S: Simd>(simd: S, x: S::F32, by_tanh: bool) -> S::F32 {
+    value(Single(simd), x, by_tanh)
+}
+
+#[inline(always)]
+fn value<L: Lanes>(lanes: L, x: L::V, by_tanh: bool) -> L::V {
+    let splat = |x: f64| lanes.splat(L::N::from_f64(x));
+    let distribution = if by_tanh {
+        let slope = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
+        let polynomial = lanes.fma(lanes.mul(x, x), splat(0.044715 * slope), splat(slope));
+        lanes.tanh(lanes.mul(polynomial, x))
+    } else {
+        lanes.erf(lanes.mul(x, splat(std::f64::consts::FRAC_1_SQRT_2)))
+    };
+    lanes.mul(lanes.mul(lanes.add(distribution, splat(1.0)), x), splat(0.5))
 }
 
 struct Blocks<'a, N> {
@@ -33,10 +54,6 @@ impl<N: Number> LaneKernel<N> for Blocks<'_, N> {
     #[inline(always)]
     fn run<L: Lanes<N = N>>(self, lanes: L) {
         let Self { out, x, by_tanh, count, range, room } = self;
-        let splat = |x: f64| lanes.splat(N::from_f64(x));
-        let (one, half, sqrt_half) = (splat(1.0), splat(0.5), splat(std::f64::consts::FRAC_1_SQRT_2));
-        let slope = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
-        let (slope, cubic) = (splat(slope), splat(0.044715 * slope));
         // SAFETY: blocks of the tensors; the room holds one.
         unsafe {
             for block in range {
@@ -47,17 +64,12 @@ impl<N: Number> LaneKernel<N> for Blocks<'_, N> {
                 if by_tanh {
                     vectors!(length, |at, many| {
                         let x = lanes.load_some(from.add(at), many);
-                        let polynomial = lanes.fma(lanes.mul(x, x), cubic, slope);
-                        let t = lanes.tanh(lanes.mul(polynomial, x));
-                        let y = lanes.mul(lanes.mul(lanes.add(t, one), x), half);
-                        lanes.store_some(to.add(at), many, y);
+                        lanes.store_some(to.add(at), many, value(lanes, x, true));
                     });
                 } else {
                     vectors!(length, |at, many| {
                         let x = lanes.load_some(from.add(at), many);
-                        let e = lanes.erf(lanes.mul(x, sqrt_half));
-                        let y = lanes.mul(lanes.mul(lanes.add(e, one), x), half);
-                        lanes.store_some(to.add(at), many, y);
+                        lanes.store_some(to.add(at), many, value(lanes, x, false));
                     });
                 }
                 out.flush(lanes, start, length, to);

@@ -3,14 +3,15 @@
 //! A row is one sample's: its result does not depend on the others. Along the last axis 16 elements
 //! of a row are taken at a time; along another axis, 16 rows.
 
-use std::ops::Range;
+mod gradients;
+mod rows;
 
+use gradients::{LogarithmGradient, SoftmaxGradient};
 use phynexus_simd::LANES;
+use rows::{RowFunction, Steps, along};
 
-use crate::lanes::{LaneKernel, Lanes, Number, Plain, Product, Term, by_number, largest, total, vectors};
+use crate::lanes::{Lanes, Number, Term, by_number, largest, total, vectors};
 use crate::operation::{first_output, required};
-use crate::shares::share_out;
-use crate::stream::{Sink, Source, with_rooms};
 use crate::{KernelError, Operation, TensorMut, TensorRef};
 
 /// `exp(x - max) / sum(exp(x - max))` along an axis. `out` may be `x` itself.
@@ -43,137 +44,6 @@ pub struct LogSoftmaxBackward {
 
 /// What exp costs, in elements of simple arithmetic.
 pub(crate) const EXP_WORK: usize = 4;
-
-/// A function of whole rows of `K` inputs.
-trait RowFunction<const K: usize>: Sync {
-    /// Rows that are contiguous.
-    ///
-    /// # Safety
-    /// `count` numbers are valid for reads behind each of `from`, and for writes behind `to`.
-    unsafe fn row<L: Lanes>(lanes: L, count: usize, to: *mut L::N, from: [*const L::N; K]);
-
-    /// `many <= 16` rows side by side: neighbours of a row are `step` numbers apart.
-    ///
-    /// # Safety
-    /// As for `row`.
-    unsafe fn rows<L: Lanes>(lanes: L, count: usize, many: usize, to: Steps<L::N>, from: [Steps<L::N>; K]);
-}
-
-/// Where rows that lie side by side begin, and the step from an element of a row to the next.
-#[derive(Clone, Copy)]
-struct Steps<N> {
-    first: *mut N,
-    step: usize,
-}
-
-impl<N: Number> Steps<N> {
-    #[inline(always)]
-    fn at(self, k: usize) -> *mut N {
-        self.first.wrapping_add(k * self.step)
-    }
-}
-
-/// The rows of one call.
-struct Along<'a, N, F, const K: usize> {
-    sink: Sink<'a, N>,
-    sources: [Source<'a, N>; K],
-    count: usize,
-    inner: usize,
-    range: Range<usize>,
-    rooms: [*mut N; 2],
-    function: std::marker::PhantomData<F>,
-}
-
-impl<N: Number, F: RowFunction<K>, const K: usize> LaneKernel<N> for Along<'_, N, F, K> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes<N = N>>(self, lanes: L) {
-        let Self { sink, sources, count, inner, range, rooms, .. } = self;
-        // SAFETY: rows of the tensors; the rooms hold what is not read or written in place.
-        unsafe {
-            if inner == 1 {
-                for row in range {
-                    let at = row * count;
-                    let mut from = [std::ptr::null(); K];
-                    for (k, source) in sources.iter().enumerate() {
-                        from[k] = source.read(lanes, at, count, rooms[k]);
-                    }
-                    let to = sink.target(at, rooms[0]);
-                    F::row(lanes, count, to, from);
-                    sink.flush(lanes, at, count, to);
-                }
-                return;
-            }
-            let blocks = inner.div_ceil(LANES);
-            for block in range {
-                let (outer, start) = (block / blocks, block % blocks * LANES);
-                let many = LANES.min(inner - start);
-                let at = outer * count * inner + start;
-                let mut from = [Steps { first: std::ptr::null_mut(), step: inner }; K];
-                for (k, source) in sources.iter().enumerate() {
-                    if source.is_direct() {
-                        from[k].first = source.read(lanes, at, many, rooms[k]).cast_mut();
-                    } else {
-                        from[k] = Steps { first: rooms[k], step: LANES };
-                        for i in 0..count {
-                            source.read(lanes, at + i * inner, many, from[k].at(i));
-                        }
-                    }
-                }
-                let to = if sink.is_direct() {
-                    Steps { first: sink.target(at, rooms[0]), step: inner }
-                } else {
-                    Steps { first: rooms[0], step: LANES }
-                };
-                F::rows(lanes, count, many, to, from);
-                if !sink.is_direct() {
-                    for i in 0..count {
-                        sink.flush(lanes, at + i * inner, many, to.at(i));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Applies a function to all rows along an axis.
-fn along<N: Number, F: RowFunction<K>, const K: usize>(
-    op: &'static str,
-    axis: usize,
-    out: &TensorMut<'_>,
-    inputs: [&TensorRef<'_>; K],
-    work: usize,
-) -> Result<(), KernelError> {
-    let sizes = out.sizes();
-    let (outer, count): (usize, usize) = (sizes[..axis].iter().product(), sizes[axis]);
-    let inner: usize = sizes[axis + 1..].iter().product();
-    if count == 0 {
-        return Ok(());
-    }
-    let sink = Sink::<N>::new(op, out)?;
-    let mut sources = [Source::<N>::new(op, inputs[0])?; K];
-    for (source, input) in sources.iter_mut().zip(inputs) {
-        *source = Source::new(op, input)?;
-    }
-    let is_direct = sink.is_direct() && sources.iter().all(Source::is_direct);
-    let width = if inner == 1 { 1 } else { LANES };
-    let room = if is_direct { 0 } else { count * width };
-    let items = if inner == 1 { outer } else { outer * inner.div_ceil(LANES) };
-    share_out(items, count * width.min(inner) * work, |range| {
-        with_rooms(room, |rooms| {
-            N::run(Along::<N, F, K> {
-                sink,
-                sources,
-                count,
-                inner,
-                range,
-                rooms,
-                function: std::marker::PhantomData,
-            });
-        })
-    })
-}
 
 struct Softmaxed;
 
@@ -298,84 +168,6 @@ impl RowFunction<1> for Logarithm {
             for k in 0..count {
                 let centred = lanes.sub(lanes.load_some(x.at(k), many), max);
                 lanes.store_some(to.at(k), many, lanes.sub(centred, log));
-            }
-        }
-    }
-}
-
-struct SoftmaxGradient;
-
-impl RowFunction<2> for SoftmaxGradient {
-    #[inline(always)]
-    unsafe fn row<L: Lanes>(lanes: L, count: usize, to: *mut L::N, [grad, y]: [*const L::N; 2]) {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let level = lanes.splat(total(lanes, count, Product(grad, y)));
-            vectors!(count, |at, many| {
-                let centred = lanes.sub(lanes.load_some(grad.add(at), many), level);
-                let y = lanes.load_some(y.add(at), many);
-                lanes.store_some(to.add(at), many, lanes.mul(centred, y));
-            });
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn rows<L: Lanes>(
-        lanes: L,
-        count: usize,
-        many: usize,
-        to: Steps<L::N>,
-        [grad, y]: [Steps<L::N>; 2],
-    ) {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let mut level = lanes.zero();
-            for k in 0..count {
-                level = lanes.fma(lanes.load_some(grad.at(k), many), lanes.load_some(y.at(k), many), level);
-            }
-            for k in 0..count {
-                let centred = lanes.sub(lanes.load_some(grad.at(k), many), level);
-                let y = lanes.load_some(y.at(k), many);
-                lanes.store_some(to.at(k), many, lanes.mul(centred, y));
-            }
-        }
-    }
-}
-
-struct LogarithmGradient;
-
-impl RowFunction<2> for LogarithmGradient {
-    #[inline(always)]
-    unsafe fn row<L: Lanes>(lanes: L, count: usize, to: *mut L::N, [grad, y]: [*const L::N; 2]) {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let sum = lanes.splat(-total(lanes, count, Plain(grad)));
-            vectors!(count, |at, many| {
-                let power = lanes.exp(lanes.load_some(y.add(at), many));
-                let grad = lanes.load_some(grad.add(at), many);
-                lanes.store_some(to.add(at), many, lanes.fma(power, sum, grad));
-            });
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn rows<L: Lanes>(
-        lanes: L,
-        count: usize,
-        many: usize,
-        to: Steps<L::N>,
-        [grad, y]: [Steps<L::N>; 2],
-    ) {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let mut sum = lanes.zero();
-            for k in 0..count {
-                sum = lanes.sub(sum, lanes.load_some(grad.at(k), many));
-            }
-            for k in 0..count {
-                let power = lanes.exp(lanes.load_some(y.at(k), many));
-                let grad = lanes.load_some(grad.at(k), many);
-                lanes.store_some(to.at(k), many, lanes.fma(power, sum, grad));
             }
         }
     }

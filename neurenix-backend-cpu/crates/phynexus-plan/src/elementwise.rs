@@ -24,6 +24,32 @@ pub enum Unary {
     Floor,
     /// The nearest integer, halves to even.
     Round,
+    /// `e^x`
+    Exp,
+    /// The hyperbolic tangent.
+    Tanh,
+    /// The error function.
+    Erf,
+    /// `1 / (1 + e^-x)`
+    Sigmoid,
+    /// `x / (1 + e^-x)`
+    Silu,
+    /// `x` times the standard normal distribution function of `x`.
+    Gelu {
+        /// By the usual approximation with tanh.
+        by_tanh: bool,
+    },
+}
+
+impl Unary {
+    /// How long an element takes, in additions.
+    fn cost(self) -> usize {
+        match self {
+            Self::Exp | Self::Tanh | Self::Erf | Self::Sigmoid | Self::Silu => 4,
+            Self::Gelu { .. } => 8,
+            _ => 1,
+        }
+    }
 }
 
 /// What one value is computed from two by.
@@ -163,11 +189,15 @@ impl Chain {
 
     /// Elements of simple arithmetic that one element of the result takes, with its reads and writes.
     pub fn work(&self) -> usize {
-        self.instructions.len() + 1
+        1 + self.instructions.iter().map(Instruction::cost).sum::<usize>()
     }
 }
 
 impl Instruction {
+    fn cost(&self) -> usize {
+        if let Self::Unary(op, ..) = self { op.cost() } else { 1 }
+    }
+
     fn sources(&mut self) -> Vec<&mut Source> {
         match self {
             Self::Unary(_, x, _) | Self::WriteMask(x, _) => vec![x],

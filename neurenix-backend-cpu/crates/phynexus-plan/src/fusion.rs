@@ -6,6 +6,7 @@
 
 use phynexus_kernels::DType;
 
+use crate::attributes::Attributes;
 use crate::elementwise::{Binary, MAX_OPERANDS, Planes, Unary};
 use crate::order::{Order, Units};
 use crate::program::{NodeId, Program, Uses, ValueId};
@@ -60,8 +61,8 @@ pub enum Elementwise {
 }
 
 impl Elementwise {
-    /// The op of a name.
-    pub fn named(op: &str) -> Option<Self> {
+    /// The op of a name, with its attributes.
+    pub fn named(op: &str, attributes: &Attributes) -> Option<Self> {
         Some(match op {
             "neg" => Self::Unary(Unary::Neg),
             "abs" => Self::Unary(Unary::Abs),
@@ -69,6 +70,16 @@ impl Elementwise {
             "sqrt" => Self::Unary(Unary::Sqrt),
             "floor" => Self::Unary(Unary::Floor),
             "round" => Self::Unary(Unary::Round),
+            "exp" => Self::Unary(Unary::Exp),
+            "tanh" => Self::Unary(Unary::Tanh),
+            "erf" => Self::Unary(Unary::Erf),
+            "sigmoid" => Self::Unary(Unary::Sigmoid),
+            "silu" => Self::Unary(Unary::Silu),
+            "gelu" => match attributes.text("approximate")? {
+                "none" => Self::Unary(Unary::Gelu { by_tanh: false }),
+                "tanh" => Self::Unary(Unary::Gelu { by_tanh: true }),
+                _ => return None,
+            },
             "add" => Self::Binary(Binary::Add),
             "sub" => Self::Binary(Binary::Sub),
             "mul" => Self::Binary(Binary::Mul),
@@ -97,7 +108,7 @@ impl Elementwise {
 /// of the result's shape, or numbers.
 pub fn chained(program: &Program, node: NodeId) -> Option<Elementwise> {
     let node = &program.nodes[node];
-    let op = Elementwise::named(&node.op)?;
+    let op = Elementwise::named(&node.op, &node.attributes)?;
     let &[out] = &node.outputs[..] else { return None };
     let out = &program.values[out];
     if out.dtype != if op.compares() { DType::Bool } else { DType::F32 } || !out.is_dense() {

@@ -1,8 +1,8 @@
 //! Small programs, compiled and run.
 
-use phynexus_kernels::{Axes, DType};
+use phynexus_kernels::{Axes, DType, TensorMut, TensorRef};
 use phynexus_plan::{
-    Attribute, Attributes, Native, Node, Origin, Plan, Program, RunError, Storage, Value, ValueId,
+    Attribute, Attributes, Native, Node, Origin, Plan, Program, Registry, RunError, Storage, Value, ValueId,
 };
 
 /// A program of dense tensors in the making.
@@ -70,6 +70,54 @@ fn convolution_attributes(padding: i64) -> Vec<(&'static str, Attribute)> {
         ("dilation", pair(1, 1)),
         ("groups", Attribute::Int(1)),
     ]
+}
+
+#[test]
+fn functions_in_chains_have_the_bits_of_the_kernels() {
+    let text = |value: &str| vec![("approximate", Attribute::Text(value.to_owned()))];
+    let ops = [
+        ("exp", vec![]),
+        ("tanh", vec![]),
+        ("erf", vec![]),
+        ("sigmoid", vec![]),
+        ("silu", vec![]),
+        ("gelu", text("none")),
+        ("gelu", text("tanh")),
+    ];
+    const COUNT: usize = 2100;
+    let mut x: Vec<f32> = (0..COUNT).map(|i| (i as f32 - 1000.0) * 0.013).collect();
+    x[..3].copy_from_slice(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]);
+    for (op, attributes) in ops {
+        let mut maker = Maker::new();
+        let input = maker.external(DType::F32, &[COUNT], false);
+        let output = maker.external(DType::F32, &[COUNT], false);
+        let (less, more) = (maker.temporary(DType::F32, &[COUNT]), maker.temporary(DType::F32, &[COUNT]));
+        maker.node("neg", &[], &[input], &[less]);
+        maker.node(op, &attributes, &[less], &[more]);
+        maker.node("neg", &[], &[more], &[output]);
+        let plan = maker.compile();
+        assert_eq!(plan.steps().len(), 1, "{op} is a step of its own");
+        let mut found = vec![0.0; COUNT];
+        run(&plan, &mut [&mut x, &mut found], &[]);
+
+        let operation =
+            Native.operation(op, &attributes.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+        let negative: Vec<f32> = x.iter().map(|x| -x).collect();
+        let mut wanted = vec![0.0f32; COUNT];
+        let axes = Axes::dense(&[COUNT]).unwrap();
+        // SAFETY: the vectors have as many elements.
+        let (from, to) = unsafe {
+            (
+                TensorRef::new(negative.as_ptr().cast_mut().cast(), DType::F32, axes),
+                TensorMut::new(wanted.as_mut_ptr().cast(), DType::F32, axes),
+            )
+        };
+        operation.unwrap().run(&[to], &[Some(from)]).unwrap();
+        for (index, (found, wanted)) in found.iter().zip(&wanted).enumerate() {
+            let same = found.to_bits() == (-wanted).to_bits() || found.is_nan() && wanted.is_nan();
+            assert!(same, "{op} of {}: {found}, not {}", negative[index], -wanted);
+        }
+    }
 }
 
 #[test]

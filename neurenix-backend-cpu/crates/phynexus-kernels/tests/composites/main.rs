@@ -2,6 +2,7 @@
 //! depend neither on the instruction set, nor on threads, nor on the batch.
 
 mod attention;
+mod checksums;
 mod convolution;
 mod movement;
 mod norms;

@@ -1,6 +1,7 @@
 //! One tile of a chain: every instruction over some elements that stay in the cache.
 
-use phynexus_simd::{Kernel, LANES, Simd};
+use phynexus_kernels::gelu::gelu;
+use phynexus_simd::{Kernel, LANES, Simd, math};
 
 use super::{Binary, Chain, Instruction, OperandKind, Source, Unary};
 
@@ -75,6 +76,19 @@ impl Stretch<'_> {
                         Unary::Sqrt => map(simd, [x], out, count, |[x]| simd.sqrt(x)),
                         Unary::Floor => map(simd, [x], out, count, |[x]| simd.floor(x)),
                         Unary::Round => map(simd, [x], out, count, |[x]| simd.round(x)),
+                        Unary::Exp => map(simd, [x], out, count, |[x]| math::exp(simd, x)),
+                        Unary::Tanh => map(simd, [x], out, count, |[x]| math::tanh(simd, x)),
+                        Unary::Erf => map(simd, [x], out, count, |[x]| math::erf(simd, x)),
+                        Unary::Sigmoid => map(simd, [x], out, count, |[x]| math::sigmoid(simd, x)),
+                        Unary::Silu => {
+                            map(simd, [x], out, count, |[x]| simd.mul(x, math::sigmoid(simd, x)));
+                        }
+                        Unary::Gelu { by_tanh: false } => {
+                            map(simd, [x], out, count, |[x]| gelu(simd, x, false));
+                        }
+                        Unary::Gelu { by_tanh: true } => {
+                            map(simd, [x], out, count, |[x]| gelu(simd, x, true));
+                        }
                     }
                 }
                 Instruction::Binary(op, x, y, out) => {
