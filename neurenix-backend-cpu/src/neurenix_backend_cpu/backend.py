@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 
+from neurenix import Tensor
 from neurenix.backends import DeviceInfo, Kernel, Shape
 from neurenix.backends.numpy.table import view
 from neurenix.dtypes import as_dtype
+from neurenix.ops.tape import version_of
 from neurenix_backend_cpu import _native
 from neurenix_backend_cpu.executable import Executable, compile_graph
 from neurenix_backend_cpu.kernels import kernels
 
 if TYPE_CHECKING:
-    from neurenix import Tensor
     from neurenix.dtypes import DType
     from neurenix.graph import Graph
 
@@ -37,6 +38,7 @@ class CpuBackend:
         _native.set_instruction_set()
         _native.set_threads()
         _native.set_cache_limit()
+        _native.keep_packed_weights(Tensor, version_of)
         self._kernels = kernels()
 
     def devices(self) -> Sequence[DeviceInfo]:

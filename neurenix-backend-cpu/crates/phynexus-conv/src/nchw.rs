@@ -24,8 +24,9 @@ const UNDER_WAY: usize = 8 << 20;
 pub enum NchwWeights<'a, T> {
     /// `[out_channels][in_channels / groups][rows][columns]`, and perhaps a bias for each output channel.
     Canonical(&'a [T], Option<&'a [T]>),
-    /// Packed by [`ConvPlan::pack`] of [`ConvPlan::new`] for this shape and the instruction set in use.
-    Packed(&'a PackedWeights),
+    /// Packed by [`ConvPlan::pack`] of [`ConvPlan::new`] for this shape of a sample and the instruction set in use, and
+    /// perhaps a bias for each output channel.
+    Packed(&'a PackedWeights, Option<&'a [T]>),
 }
 
 /// Samples to have under way, of so many floats each.
@@ -53,17 +54,14 @@ pub fn conv2d_nchw<T: Element>(
     if let Some(residual) = residual {
         check_len("residual", shape.out_len(), residual.len())?;
     }
-    let packed;
+    let (NchwWeights::Canonical(_, bias) | NchwWeights::Packed(_, bias)) = weights;
+    let bias = bias.map(widen).transpose()?;
     let weights = match weights {
-        NchwWeights::Packed(weights) => weights,
-        NchwWeights::Canonical(weights, bias) => {
-            let bias = bias.map(widen).transpose()?;
-            packed = match T::as_f32(weights) {
-                Some(weights) => plan.pack(weights, bias.as_deref())?,
-                None => plan.pack(&widen(weights)?, bias.as_deref())?,
-            };
-            &packed
-        }
+        NchwWeights::Packed(weights, _) => plan.with_bias(weights, bias.as_deref())?,
+        NchwWeights::Canonical(weights, _) => match T::as_f32(weights) {
+            Some(weights) => plan.pack(weights, bias.as_deref())?,
+            None => plan.pack(&widen(weights)?, bias.as_deref())?,
+        },
     };
     let at_once = samples_at_once(shape);
     let most = shape.with_batch(at_once);
@@ -95,7 +93,7 @@ pub fn conv2d_nchw<T: Element>(
             nchw_to_blocked(out_planes, &residual[out.clone()], blocks, threads());
             &*blocks
         });
-        plan.run(count, x, weights, y_blocks, Epilogue { residual, relu }, threads())?;
+        plan.run(count, x, &weights, y_blocks, Epilogue { residual, relu }, threads())?;
         blocked_to_nchw(out_planes, y_blocks, &mut y[out], threads());
     }
     Ok(())

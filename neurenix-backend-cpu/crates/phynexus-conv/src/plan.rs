@@ -1,5 +1,7 @@
 //! A convolution with its algorithm chosen.
 
+use std::sync::Arc;
+
 use phynexus_simd::{Isa, LANES};
 
 use crate::arithmetic::Arithmetic;
@@ -56,7 +58,7 @@ pub struct ConvPlan {
 /// Weights, and perhaps a bias, in the layout of one [`ConvPlan`] (and of all for the same shape of a sample and
 /// instruction set).
 pub struct PackedWeights {
-    weights: Aligned<f32>,
+    weights: Arc<Aligned<f32>>,
     bias: Option<Aligned<f32>>,
     algorithm: Algorithm,
 }
@@ -166,7 +168,20 @@ impl ConvPlan {
             Method::Depthwise(depthwise) => depthwise.pack(weights, Direction::Forward)?,
         };
         let bias = bias.map(|bias| pack_bias(&self.shape, bias)).transpose()?;
-        Ok(PackedWeights { weights: packed, bias, algorithm: self.algorithm() })
+        Ok(PackedWeights { weights: Arc::new(packed), bias, algorithm: self.algorithm() })
+    }
+
+    /// The same packed weights, which are not copied, with another bias, or without.
+    ///
+    /// # Errors
+    /// There is not one number for each output channel, or no memory.
+    pub fn with_bias(
+        &self,
+        weights: &PackedWeights,
+        bias: Option<&[f32]>,
+    ) -> Result<PackedWeights, ConvError> {
+        let bias = bias.map(|bias| pack_bias(&self.shape, bias)).transpose()?;
+        Ok(PackedWeights { weights: Arc::clone(&weights.weights), bias, algorithm: weights.algorithm })
     }
 
     /// Convolves `batch` samples on at most `threads` threads of the pool.

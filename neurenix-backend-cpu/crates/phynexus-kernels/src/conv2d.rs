@@ -1,8 +1,11 @@
 //! Convolution of images in NCHW and its gradients: of f32 and 16-bit floats by `phynexus_conv`, of
 //! f64 by its definition.
 
+use std::sync::Arc;
+
 use half::{bf16, f16};
-use phynexus_conv::{ConvError, ConvShape, NchwWeights};
+use phynexus_conv::{ConvError, ConvPlan, NchwWeights};
+pub use phynexus_conv::{ConvShape, PackedWeights};
 
 use crate::conv2d_direct::Direct;
 use crate::operation::{first_output, required};
@@ -38,6 +41,17 @@ pub struct Conv2dFused {
     pub relu: bool,
 }
 
+/// [`Conv2dFused`] with its weight packed before by [`Convolution::pack`]; the inputs are the same.
+#[derive(Clone)]
+pub struct Conv2dPacked {
+    /// The settings.
+    pub convolution: Convolution,
+    /// The activation is max(x, 0); else there is none.
+    pub relu: bool,
+    /// The weight, packed for this shape of a sample.
+    pub packed: Arc<PackedWeights>,
+}
+
 /// The gradient of [`Conv2d`] to its input. Inputs: grad `(N, O, OH, OW)`, weight.
 #[derive(Clone, Copy, Debug)]
 pub struct Conv2dGradInput {
@@ -67,6 +81,25 @@ impl Convolution {
             groups: self.groups,
         }
     }
+
+    /// The shape that packed weights are for: one sample of images of these sizes. None where weights of this kind are
+    /// not packed.
+    pub fn packs(&self, images: &[usize], weight: &TensorRef<'_>) -> Option<ConvShape> {
+        let (&[_, _, _, _], &[_, _, _, _], DType::F32) = (images, weight.sizes(), weight.dtype()) else {
+            return None;
+        };
+        let shape = self.shape(images, weight.sizes()).with_batch(1);
+        shape.check().is_ok().then_some(shape)
+    }
+}
+
+/// Packs a dense weight of f32 for a shape that [`Convolution::packs`] gave, and the instruction set in use.
+///
+/// # Errors
+/// There is no memory.
+pub fn pack(shape: &ConvShape, weight: &TensorRef<'_>) -> Result<PackedWeights, KernelError> {
+    let weight = elements("conv2d", weight)?;
+    ConvPlan::new(shape, phynexus_simd::isa()).and_then(|plan| plan.pack(weight, None)).map_err(failed)
 }
 
 fn failed(error: ConvError) -> KernelError {
@@ -106,6 +139,8 @@ struct Forward<'a> {
     out: TensorMut<'a>,
     x: TensorRef<'a>,
     weight: TensorRef<'a>,
+    /// The weight again, where it was packed before.
+    packed: Option<&'a PackedWeights>,
     bias: Option<TensorRef<'a>>,
     residual: Option<TensorRef<'a>>,
     relu: bool,
@@ -136,7 +171,10 @@ impl Forward<'_> {
 fn forward<T: Element + phynexus_conv::Element>(call: &Forward<'_>) -> Result<(), KernelError> {
     let op = call.op;
     let (bias, residual) = (optional(op, &call.bias)?, optional(op, &call.residual)?);
-    let weights = NchwWeights::Canonical(elements(op, &call.weight)?, bias);
+    let weights = match call.packed {
+        Some(packed) => NchwWeights::Packed(packed, bias),
+        None => NchwWeights::Canonical(elements(op, &call.weight)?, bias),
+    };
     // SAFETY: the output overlaps nothing that is read.
     let out = unsafe { call.out.as_mut_slice::<T>() };
     phynexus_conv::conv2d_nchw(&call.shape, elements(op, &call.x)?, weights, residual, call.relu, out)
@@ -152,7 +190,7 @@ impl Operation for Conv2d {
         let (x, weight) = (*required(inputs, 0), *required(inputs, 1));
         let shape = self.convolution.shape(x.sizes(), weight.sizes());
         let (op, out, bias) = (self.name(), *first_output(outputs), inputs[2]);
-        Forward { op, shape, out, x, weight, bias, residual: None, relu: false }.run()
+        Forward { op, shape, out, x, weight, packed: None, bias, residual: None, relu: false }.run()
     }
 }
 
@@ -165,7 +203,28 @@ impl Operation for Conv2dFused {
         let (x, weight) = (*required(inputs, 0), *required(inputs, 1));
         let shape = self.convolution.shape(x.sizes(), weight.sizes());
         let (op, out, bias, residual) = (self.name(), *first_output(outputs), inputs[2], inputs[3]);
-        Forward { op, shape, out, x, weight, bias, residual, relu: self.relu }.run()
+        Forward { op, shape, out, x, weight, packed: None, bias, residual, relu: self.relu }.run()
+    }
+}
+
+impl std::fmt::Debug for Conv2dPacked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { convolution, relu, packed } = self;
+        write!(f, "Conv2dPacked({convolution:?}, relu: {relu}, {} bytes)", packed.size_bytes())
+    }
+}
+
+impl Operation for Conv2dPacked {
+    fn name(&self) -> &'static str {
+        "conv2d_fused"
+    }
+
+    fn run(&self, outputs: &[TensorMut<'_>], inputs: &[Option<TensorRef<'_>>]) -> Result<(), KernelError> {
+        let (x, weight) = (*required(inputs, 0), *required(inputs, 1));
+        let shape = self.convolution.shape(x.sizes(), weight.sizes());
+        let (op, out, bias, residual) = (self.name(), *first_output(outputs), inputs[2], inputs[3]);
+        Forward { op, shape, out, x, weight, packed: Some(&self.packed), bias, residual, relu: self.relu }
+            .run()
     }
 }
 

@@ -1,11 +1,14 @@
 //! Convolution, and its gradients.
 
-use phynexus_kernels::conv2d::{Conv2d, Conv2dFused, Conv2dGradInput, Conv2dGradWeight, Convolution};
+use phynexus_kernels::conv2d::{
+    Conv2d, Conv2dFused, Conv2dGradInput, Conv2dGradWeight, Conv2dPacked, Convolution,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::argument::{In, Out};
 use crate::operation::run;
+use crate::packed_weights::{Weight, find};
 use crate::table::{FLOATS, Table, Traits};
 
 type Pair = (usize, usize);
@@ -26,16 +29,24 @@ fn conv2d(
     py: Python<'_>,
     out: Out<'_>,
     x: In<'_>,
-    weight: In<'_>,
+    weight: Weight<'_>,
     bias: Option<In<'_>>,
     stride: Pair,
     padding: (Pair, Pair),
     dilation: Pair,
     groups: usize,
 ) -> PyResult<()> {
-    let op = Conv2d { convolution: settings(stride, padding, dilation, groups) };
-    let work = work(out.count(), weight.tensor().sizes());
-    run(py, &op, [&out], [Some(&x), Some(&weight), bias.as_ref()], work)
+    let convolution = settings(stride, padding, dilation, groups);
+    let work = work(out.count(), weight.values.tensor().sizes());
+    let inputs = [Some(&x), Some(&weight.values), bias.as_ref()];
+    match find(py, &weight, &convolution, x.tensor().sizes())? {
+        Some(packed) => {
+            let [x, weight, bias] = inputs;
+            let op = Conv2dPacked { convolution, relu: false, packed };
+            run(py, &op, [&out], [x, weight, bias, None], work)
+        }
+        None => run(py, &Conv2d { convolution }, [&out], inputs, work),
+    }
 }
 
 #[pyfunction]
@@ -47,7 +58,7 @@ fn conv2d_fused(
     py: Python<'_>,
     out: Out<'_>,
     x: In<'_>,
-    weight: In<'_>,
+    weight: Weight<'_>,
     bias: Option<In<'_>>,
     residual: Option<In<'_>>,
     stride: Pair,
@@ -65,9 +76,13 @@ fn conv2d_fused(
             )));
         }
     };
-    let op = Conv2dFused { convolution: settings(stride, padding, dilation, groups), relu };
-    let work = work(out.count(), weight.tensor().sizes());
-    run(py, &op, [&out], [Some(&x), Some(&weight), bias.as_ref(), residual.as_ref()], work)
+    let convolution = settings(stride, padding, dilation, groups);
+    let work = work(out.count(), weight.values.tensor().sizes());
+    let inputs = [Some(&x), Some(&weight.values), bias.as_ref(), residual.as_ref()];
+    match find(py, &weight, &convolution, x.tensor().sizes())? {
+        Some(packed) => run(py, &Conv2dPacked { convolution, relu, packed }, [&out], inputs, work),
+        None => run(py, &Conv2dFused { convolution, relu }, [&out], inputs, work),
+    }
 }
 
 #[pyfunction]

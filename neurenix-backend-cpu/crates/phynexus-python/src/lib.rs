@@ -18,6 +18,7 @@ mod movement;
 mod normalization;
 mod operation;
 mod optimizer;
+mod packed_weights;
 mod plan;
 mod pooling;
 mod random;
@@ -46,6 +47,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     matmul::register(module, &table)?;
     normalization::register(module, &table)?;
     optimizer::register(module, &table)?;
+    packed_weights::register(module)?;
     pooling::register(module, &table)?;
     softmax::register(module, &table)?;
     sorting::register(module, &table)?;

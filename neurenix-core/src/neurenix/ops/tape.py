@@ -26,13 +26,16 @@ class Version:
     Attributes:
         value: The count.
         lent: Others hold the buffer and may write it unseen; a cache must not trust the count.
+        derived: What a backend keeps of the buffer's contents, by keys of its own. It goes with
+            the last tensor over the buffer; who looks something up compares the count.
     """
 
-    __slots__ = ("lent", "value")
+    __slots__ = ("derived", "lent", "value")
 
     def __init__(self) -> None:
         self.value = 0
         self.lent = False
+        self.derived: dict[Any, Any] | None = None
 
 
 def version_of(tensor: Tensor) -> Version:
