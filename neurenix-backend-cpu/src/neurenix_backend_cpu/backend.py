@@ -21,6 +21,7 @@ from neurenix_backend_cpu.kernels import kernels
 if TYPE_CHECKING:
     from neurenix.dtypes import DType
     from neurenix.graph import Graph
+    from neurenix.graph.precision import Precision, PrecisionName
 
 Array = np.ndarray[Any, Any]
 
@@ -32,6 +33,7 @@ class CpuBackend:
     """
 
     batch_invariant = True
+    precisions: Sequence[PrecisionName] = ("float32", "bfloat16", "int8")
 
     def __init__(self) -> None:
         _native.set_bfloat16(np.dtype(ml_dtypes.bfloat16).num)
@@ -75,12 +77,18 @@ class CpuBackend:
         """Return the kernels, by the names of the ops."""
         return self._kernels
 
-    def compile(self, graph: Graph) -> Executable | None:
-        """Return the engine's plan of a graph, or None where it has no code for one of its ops.
+    def compile(self, graph: Graph, precision: Precision | None = None) -> Executable:
+        """Return the engine's plan of a graph.
 
-        The logger ``neurenix_backend_cpu.executable`` says why there is none.
+        Args:
+            graph: An optimized graph.
+            precision: In what its layers compute, if not in float32; what does not stays in
+                float32, and says so in the plan's description.
+
+        Raises:
+            PlanError: The engine has no code for one of its ops.
         """
-        return compile_graph(graph, self._kernels)
+        return compile_graph(graph, self._kernels, precision)
 
 
 def open_backend() -> CpuBackend:

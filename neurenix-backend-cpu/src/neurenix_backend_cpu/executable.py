@@ -6,12 +6,11 @@ which gives up the interpreter's lock once.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from neurenix.errors import NeurenixError
+from neurenix.errors import NeurenixError, PlanError
 from neurenix.graph import Constants, Graph, GraphError, Value, check_inputs
 from neurenix.graph.constants import check_captured
 from neurenix.ops import dispatch, tape
@@ -27,22 +26,26 @@ from neurenix_backend_cpu.program import (
 if TYPE_CHECKING:
     from neurenix import Tensor
     from neurenix.backends import Kernel
+    from neurenix.graph.precision import Precision
 
-_LOGGER = logging.getLogger(__name__)
 
-
-def compile_graph(graph: Graph, kernels: Mapping[str, Kernel]) -> Executable | None:
-    """Return what runs a graph, or None where the engine has no code for one of its ops.
+def compile_graph(
+    graph: Graph, kernels: Mapping[str, Kernel], precision: Precision | None = None
+) -> Executable:
+    """Return what runs a graph.
 
     Args:
         graph: An optimized graph.
         kernels: The engine's own kernels.
+        precision: In what it computes, if not in float32.
+
+    Raises:
+        PlanError: The engine has no code for one of its ops.
     """
     try:
-        return Executable(graph, kernels)
+        return Executable(graph, kernels, precision)
     except NotNative as error:
-        _LOGGER.info("no native plan of %s: %s", graph.name, error)
-        return None
+        raise PlanError(str(error)) from None
 
 
 class Executable:
@@ -53,6 +56,7 @@ class Executable:
     Args:
         graph: An optimized graph.
         kernels: The engine's own kernels.
+        precision: In what it computes, if not in float32.
 
     Attributes:
         graph: What is carried out, of ops that the engine knows.
@@ -61,11 +65,17 @@ class Executable:
         NotNative: The engine has no code for an op.
     """
 
-    def __init__(self, graph: Graph, kernels: Mapping[str, Kernel]) -> None:
-        self.graph = graph = native_graph(graph, kernels)
+    def __init__(
+        self,
+        graph: Graph,
+        kernels: Mapping[str, Kernel],
+        precision: Precision | None = None,
+    ) -> None:
+        graph, precision = native_graph(graph, kernels, precision)
+        self.graph = graph
         self._externals = externals = find_externals(graph)
         try:
-            self._plan = build_program(graph, externals, kernels).compile()
+            self._plan = build_program(graph, externals, kernels, precision).compile()
         except NotImplementedError as error:
             raise NotNative(str(error)) from None
         self._constants = Constants(graph)

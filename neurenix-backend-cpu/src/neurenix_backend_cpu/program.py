@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from neurenix.dtypes import float32
 from neurenix.graph.graph import Graph, Node, Storage, Value
-from neurenix.graph.passes import fold_constants, lower, remove_dead_code
+from neurenix.graph.passes import fold_constants, lower_mapped, remove_dead_code
 from neurenix_backend_cpu import _native
 
 if TYPE_CHECKING:
     from neurenix import Tensor
     from neurenix.backends import Kernel
+    from neurenix.graph.precision import Precision
     from neurenix.ops.op import Op
 
 # What plans carry out themselves, of 32-bit floats.
@@ -47,8 +48,12 @@ class Externals:
         return len(self.given) + len(self.fresh) + len(self.captured) + len(self.folded)
 
 
-def native_graph(graph: Graph, kernels: Mapping[str, Kernel]) -> Graph:
+def native_graph(
+    graph: Graph, kernels: Mapping[str, Kernel], precision: Precision | None
+) -> tuple[Graph, Precision | None]:
     """Return the graph with composite ops that the engine does not know replaced by simpler ones.
+
+    With it comes the precision, with the ranges of that graph's values.
 
     Raises:
         NotNative: An op is left that the engine has no code for.
@@ -58,12 +63,14 @@ def native_graph(graph: Graph, kernels: Mapping[str, Kernel]) -> Graph:
         return why_not(op, inputs, attrs, kernels) is None
 
     if not all(knows(node.op, node.inputs, node.attrs) for node in graph.nodes if not node.op.view):
-        graph = fold_constants(remove_dead_code(lower(graph, knows)))
+        lowered, values = lower_mapped(graph, knows)
+        graph = fold_constants(remove_dead_code(lowered))
+        precision = None if precision is None else precision.mapped(values)
     for node in graph.nodes:
         reason = None if node.op.view else why_not(node.op, node.inputs, node.attrs, kernels)
         if reason is not None:
             raise NotNative(reason)
-    return graph
+    return graph, precision
 
 
 def why_not(
@@ -125,15 +132,28 @@ def span_bytes(values: Iterable[Value]) -> int:
     return end
 
 
-def build_program(graph: Graph, externals: Externals, kernels: Mapping[str, Kernel]) -> Any:
-    """Return the engine's program of a graph."""
-    return _Builder(graph, externals, kernels).program
+def build_program(
+    graph: Graph,
+    externals: Externals,
+    kernels: Mapping[str, Kernel],
+    precision: Precision | None,
+) -> Any:
+    """Return the engine's program of a graph, in float32 where there is no other precision."""
+    return _Builder(graph, externals, kernels, precision).program
 
 
 class _Builder:
-    def __init__(self, graph: Graph, externals: Externals, kernels: Mapping[str, Kernel]) -> None:
-        self.program = _native.Program(graph.name, len(externals))
+    def __init__(
+        self,
+        graph: Graph,
+        externals: Externals,
+        kernels: Mapping[str, Kernel],
+        precision: Precision | None,
+    ) -> None:
+        name = "float32" if precision is None else precision.name
+        self.program = _native.Program(graph.name, len(externals), name)
         self._kernels = kernels
+        self._ranges = {} if precision is None else precision.ranges
         self._values: dict[Value, int] = {}
         self._storages: dict[Storage, int] = {}
         nodes = [node for node in graph.nodes if not node.op.view]
@@ -164,6 +184,8 @@ class _Builder:
                 self._storages[value.storage],
                 value.name,
             )
+            if value in self._ranges:
+                self.program.range(found, self._ranges[value])
         return found
 
     def _add(self, node: Node) -> None:

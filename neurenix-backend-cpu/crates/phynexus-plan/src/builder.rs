@@ -1,5 +1,7 @@
 //! What lowering writes to: buffers, steps, and weights that are kept.
 
+mod narrow;
+
 use std::collections::BTreeMap;
 
 use phynexus_kernels::{Axes, KernelError};
@@ -7,6 +9,7 @@ use phynexus_kernels::{Axes, KernelError};
 use crate::elementwise::Planes;
 use crate::error::CompileError;
 use crate::memory::{BufferId, Life, Memory, Place, Tensor, place};
+use crate::precision::Format;
 use crate::prepared::{Prepare, Slot, Weights};
 use crate::program::{NodeId, Origin, Program, StorageId, Uses, Value, ValueId};
 use crate::registry::Registry;
@@ -57,6 +60,8 @@ pub struct Builder<'a> {
     canonical: Vec<Option<BufferId>>,
     /// The buffers of values in blocks of channels.
     blocked: BTreeMap<ValueId, BufferId>,
+    /// The buffers of values in narrow blocks of channels.
+    narrow: BTreeMap<ValueId, (BufferId, Format)>,
     /// Storages whose buffer has not yet got the value that lies in blocks.
     behind: BTreeMap<StorageId, ValueId>,
     /// The buffers of dense copies of values.
@@ -93,6 +98,7 @@ impl<'a> Builder<'a> {
             buffers: Vec::new(),
             canonical: vec![None; program.storages.len()],
             blocked: BTreeMap::new(),
+            narrow: BTreeMap::new(),
             behind: BTreeMap::new(),
             dense: BTreeMap::new(),
             steps: Vec::new(),
@@ -165,6 +171,7 @@ impl<'a> Builder<'a> {
         let storage = self.value(value).storage;
         if let Some(base) = self.behind.remove(&storage) {
             self.aside(|builder| {
+                builder.widen(base);
                 let from = builder.blocks_of(base);
                 let to = builder.output(base);
                 let planes = builder.planes(base);
@@ -214,9 +221,9 @@ impl<'a> Builder<'a> {
         Planes::of(self.value(value).sizes()).expect("a tensor of four axes")
     }
 
-    /// Whether a value lies in blocks of channels already.
+    /// Whether a value lies in blocks of channels already, narrow ones or others.
     pub fn is_blocked(&self, value: ValueId) -> bool {
-        self.blocked.contains_key(&value)
+        self.blocked.contains_key(&value) || self.narrow.contains_key(&value)
     }
 
     fn blocks_of(&mut self, value: ValueId) -> Place {
@@ -229,7 +236,8 @@ impl<'a> Builder<'a> {
     /// # Errors
     /// As for `dense_input`.
     pub fn blocks(&mut self, value: ValueId) -> Result<Place, CompileError> {
-        if !self.is_blocked(value) {
+        self.widen(value);
+        if !self.blocked.contains_key(&value) {
             let planes = self.planes(value);
             let buffer = self.buffer(Origin::Run, planes.count() * size_of::<f32>());
             self.try_aside(|builder| {

@@ -7,7 +7,7 @@
 mod fields;
 mod tile;
 
-pub use fields::{Fields, MAX_OPERANDS, Planes, each};
+pub use fields::{Fields, MAX_OPERANDS, Planes, clear_lanes, each};
 
 /// What one value is computed from another by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use phynexus_kernels::DType;
 use crate::attributes::Attributes;
 use crate::elementwise::{Binary, MAX_OPERANDS, Planes, Unary};
 use crate::order::{Order, Units};
+use crate::precision::Precision;
 use crate::program::{NodeId, Program, Uses, ValueId};
 
 /// What a unit is.
@@ -162,7 +163,9 @@ impl Fusion<'_> {
         if program.values[layer.out].dtype != DType::F32 {
             return;
         }
-        if let Some(next) = self.follower(layer.out, "add", node) {
+        // Narrow linear layers add nothing but their bias.
+        let adds = program.precision == Precision::Float32 || program.nodes[node].op == "conv2d";
+        if adds && let Some(next) = self.follower(layer.out, "add", node) {
             let [Some(x), Some(y)] = program.nodes[next].inputs[..] else { return };
             let other = if x == layer.out { y } else { x };
             let sizes = program.values[layer.out].sizes();

@@ -2,6 +2,7 @@
 
 mod chain;
 mod convolution;
+mod narrow;
 mod norm;
 mod pool;
 mod product;
@@ -50,10 +51,15 @@ fn single(builder: &mut Builder<'_>, id: NodeId) -> Result<(), CompileError> {
     match node.op.as_str() {
         _ if chained(builder.program, id).is_some() => chain::lower(builder, &[id]),
         "matmul" if product::is_native(builder, id) => product::matmul(builder, id),
+        "max_pool2d" if narrow::pools(builder, id) => narrow::max_pool(builder, id),
         "max_pool2d" if blockable(0) && pool::is_private(builder, id) => pool::max(builder, id),
         "max_pool2d_backward" if pool::is_of_private(builder, id) => pool::max_backward(builder, id),
         "adaptive_avg_pool2d" if blockable(0) && node.attributes.pair("output_size") == Some([1, 1]) => {
-            pool::global(builder, id)
+            if narrow::pools(builder, id) {
+                narrow::global_pool(builder, id)
+            } else {
+                pool::global(builder, id)
+            }
         }
         "adaptive_avg_pool2d_backward"
             if input(0).is_some_and(|grad| pool::is_of_pixels(builder.value(grad))) =>

@@ -14,6 +14,7 @@ use crate::fusion::fuse;
 use crate::lower::lower;
 use crate::memory::Memory;
 use crate::order::Order;
+use crate::precision::Precision;
 use crate::prepared::{Prepared, Slot};
 use crate::program::{Origin, Program, Uses};
 use crate::registry::Registry;
@@ -24,6 +25,7 @@ use crate::registry::Registry;
 #[derive(Debug)]
 pub struct Plan {
     name: String,
+    precision: Precision,
     externals: usize,
     steps: Vec<Planned>,
     buffers: Vec<(Origin, usize)>,
@@ -61,6 +63,7 @@ impl Plan {
         let kept = Kept { prepared: slots.iter().map(|_| None).collect(), stale: true };
         Ok(Self {
             name: program.name.clone(),
+            precision: program.precision,
             externals: program.externals,
             steps,
             buffers,
@@ -188,8 +191,12 @@ impl Plan {
     /// Says what the plan does, a line a step.
     pub fn describe(&self) -> String {
         let mut text = format!(
-            "plan of {}: {} steps, {} kept weights, {:.1} MiB a run ({:.1} MiB unshared)\n",
+            "plan of {}{}: {} steps, {} kept weights, {:.1} MiB a run ({:.1} MiB unshared)\n",
             self.name,
+            match self.precision {
+                Precision::Float32 => String::new(),
+                narrow => format!(" in {}", narrow.name()),
+            },
             self.steps.len(),
             self.slots.len(),
             self.arena_bytes as f64 / f64::from(1 << 20),

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use phynexus_conv::{PackedGradWeights, PackedWeights};
-use phynexus_gemm::PackedB;
+use phynexus_conv::int8::Int8PackedWeights;
+use phynexus_conv::{Bf16PackedWeights, PackedGradWeights, PackedWeights};
+use phynexus_gemm::{PackedB, PackedBf16, PackedInt8};
 use phynexus_kernels::KernelError;
 
 use crate::memory::Memory;
@@ -16,6 +17,14 @@ pub enum Prepared {
     Convolution(PackedWeights),
     /// Weights of the gradient of a convolution with respect to its input.
     Transposed(PackedGradWeights),
+    /// Weights and bias of a convolution of bfloat16.
+    Bf16Convolution(Bf16PackedWeights),
+    /// Weights and bias of a convolution of 8-bit integers.
+    Int8Convolution(Int8PackedWeights),
+    /// The right operand of a product of bfloat16.
+    Bf16Matrix(PackedBf16),
+    /// The right operand of a product of 8-bit integers, and what one in each column is worth.
+    Int8Matrix((PackedInt8, Vec<f32>)),
 }
 
 /// Makes weights ready for a step.

@@ -4,9 +4,11 @@
 //! a view shares the storage of its source and has no node; what an op writes in place is a new
 //! value over the old one's storage. A value is not read any more once its storage was written.
 
+use std::collections::BTreeMap;
+
 use phynexus_kernels::{Axes, DType};
 
-use crate::Attributes;
+use crate::{Attributes, Precision};
 
 /// Number of a storage.
 pub type StorageId = usize;
@@ -103,6 +105,10 @@ pub struct Program {
     pub nodes: Vec<Node>,
     /// How many addresses a run is given.
     pub externals: usize,
+    /// In what numbers its plan computes.
+    pub precision: Precision,
+    /// For 8-bit integers: the largest absolute value that each activation takes.
+    pub ranges: BTreeMap<ValueId, f32>,
 }
 
 impl Program {

@@ -8,6 +8,10 @@ mod convolution_backward;
 mod copying;
 mod global_pool;
 mod max_pool;
+mod narrow_blocks;
+mod narrow_convolution;
+mod narrow_pool;
+mod narrow_product;
 mod operation;
 mod product;
 mod statistics;
@@ -20,5 +24,11 @@ pub use convolution_backward::{GradInput, GradWeight, PackTransposed};
 pub use copying::{Copy, FromBlocks, ToBlocks};
 pub use global_pool::{GlobalPool, GlobalPoolBackward};
 pub use max_pool::{MaxPool, MaxPoolBackward, Windows};
+pub use narrow_blocks::{Narrow, Widen};
+pub use narrow_convolution::{
+    Bf16Convolution, Int8Convolution, PackBf16Convolution, PackInt8Convolution, Source,
+};
+pub use narrow_pool::{NarrowGlobalPool, NarrowMaxPool};
+pub use narrow_product::{Extents, NarrowLinear, PackBf16Matrix, PackInt8Matrix};
 pub use operation::Generic;
 pub use product::{Linear, Matmul, Matrix, PackMatrix};

@@ -6,7 +6,7 @@ use numpy::npyffi::{PyArray_Check, PyArrayObject};
 use numpy::{PyArrayDescr, PyArrayDescrMethods};
 use phynexus_kernels::Axes;
 use phynexus_plan::{
-    Attribute, Attributes, Native, Node, Origin, Plan, Program, Registry, RunError, Storage, Value,
+    Attribute, Attributes, Native, Node, Origin, Plan, Precision, Program, Registry, RunError, Storage, Value,
 };
 use pyo3::exceptions::{PyMemoryError, PyNotImplementedError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -35,10 +35,18 @@ impl PyProgram {
 
 #[pymethods]
 impl PyProgram {
+    /// Make an empty program.
+    ///
+    /// Args:
+    ///     name: What messages call it.
+    ///     externals: How many arrays a run is given.
+    ///     precision: In what its plan computes: "float32", "bfloat16" or "int8".
     #[new]
-    #[pyo3(signature = (name, externals, /))]
-    fn new(name: String, externals: usize) -> Self {
-        Self { program: Mutex::new(Program { name, externals, ..Program::default() }) }
+    #[pyo3(signature = (name, externals, precision = "float32", /))]
+    fn new(name: String, externals: usize, precision: &str) -> PyResult<Self> {
+        let precision = Precision::named(precision)
+            .ok_or_else(|| PyValueError::new_err(format!("plans have no precision {precision:?}")))?;
+        Ok(Self { program: Mutex::new(Program { name, externals, precision, ..Program::default() }) })
     }
 
     /// Add memory and return its number.
@@ -87,6 +95,21 @@ impl PyProgram {
         }
         program.values.push(Value { dtype, axes, offset, storage, name });
         Ok(program.values.len() - 1)
+    }
+
+    /// Tell the largest absolute value that a tensor's elements take, for 8-bit integers.
+    #[pyo3(signature = (value, largest, /))]
+    fn range(&self, value: usize, largest: f32) -> PyResult<()> {
+        let mut program = self.locked();
+        let Some(described) = program.values.get(value) else {
+            return Err(PyValueError::new_err(format!("there is no value {value}")));
+        };
+        if !(largest.is_finite() && largest >= 0.0) {
+            let name = &described.name;
+            return Err(PyValueError::new_err(format!("the range of {name} is finite, not {largest}")));
+        }
+        program.ranges.insert(value, largest);
+        Ok(())
     }
 
     /// Add a node.

@@ -6,8 +6,8 @@ use phynexus_conv::{ConvPlan, ConvShape, GradInputPlan, GradWeightPlan, InputLay
 use phynexus_kernels::DType;
 use phynexus_simd::isa;
 
-use super::generic;
 use super::product::epilogue_label;
+use super::{generic, narrow};
 use crate::Attributes;
 use crate::builder::Builder;
 use crate::error::CompileError;
@@ -50,6 +50,10 @@ pub fn forward(builder: &mut Builder<'_>, layer: &Layer) -> Result<(), CompileEr
             Err(builder.refuse("a convolution of this dtype or shape"))
         };
     };
+    let kept = match narrow::convolution(builder, layer, &shape)? {
+        Ok(()) => return Ok(()),
+        Err(kept) => kept,
+    };
     let plan = if builder.is_blocked(x) {
         ConvPlan::with_input(&shape, isa(), InputLayout::Blocked)
     } else {
@@ -77,7 +81,7 @@ pub fn forward(builder: &mut Builder<'_>, layer: &Layer) -> Result<(), CompileEr
         None => None,
     };
     let out = builder.blocks_output(layer.out);
-    let label = format!("conv2d{} {:?} in blocks", epilogue_label(layer), plan.algorithm());
+    let label = format!("conv2d{} {:?} in blocks{kept}", epilogue_label(layer), plan.algorithm());
     let step = Convolution { pack, weights, batch: shape.batch, x: from, residual, relu: layer.relu, out };
     builder.push(label, step);
     Ok(())

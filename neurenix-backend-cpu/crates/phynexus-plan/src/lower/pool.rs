@@ -28,7 +28,7 @@ pub fn is_of_private(builder: &Builder<'_>, node: NodeId) -> bool {
     builder.program.nodes[node].inputs[1].is_some_and(|indices| builder.is_blocked(indices))
 }
 
-fn windows(builder: &Builder<'_>, node: NodeId) -> Option<Windows> {
+pub fn windows(builder: &Builder<'_>, node: NodeId) -> Option<Windows> {
     let node = &builder.program.nodes[node];
     let size = |value: &Value| Some([value.sizes()[2], value.sizes()[3]]);
     let [(top, _), (left, _)] = node.attributes.border("padding")?;

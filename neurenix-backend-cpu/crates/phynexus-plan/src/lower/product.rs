@@ -2,11 +2,12 @@
 
 use phynexus_kernels::DType;
 
-use super::generic;
+use super::{generic, narrow};
 use crate::builder::Builder;
 use crate::error::CompileError;
 use crate::fusion::Layer;
 use crate::memory::Tensor;
+use crate::precision::Precision;
 use crate::program::NodeId;
 use crate::steps::{Linear, Matmul, Matrix, PackMatrix};
 
@@ -44,6 +45,10 @@ pub fn linear(builder: &mut Builder<'_>, layer: &Layer) -> Result<(), CompileErr
             Err(builder.refuse("a linear layer of this dtype or shape"))
         };
     }
+    let kept = match narrow::linear(builder, layer)? {
+        Ok(()) => return Ok(()),
+        Err(kept) => kept,
+    };
     let two_axes = builder.value(x).sizes().len() == 2;
     let x = if two_axes { matrix(&builder.input(x)) } else { rows(&builder.dense_input(x)?) };
     let transposed = matrix(&builder.input(weight)).t();
@@ -57,7 +62,7 @@ pub fn linear(builder: &mut Builder<'_>, layer: &Layer) -> Result<(), CompileErr
     };
     let weights = builder.keep(&[weight], PackMatrix(transposed));
     let out = rows(&builder.output(layer.out));
-    let label = format!("linear{}", epilogue_label(layer));
+    let label = format!("linear{}{kept}", epilogue_label(layer));
     builder.push(label, Linear { x, weight: transposed, weights, bias, residual, relu: layer.relu, out });
     Ok(())
 }
@@ -99,6 +104,10 @@ pub fn matmul(builder: &mut Builder<'_>, id: NodeId) -> Result<(), CompileError>
             .collect()
     };
     let strides = [strides(&a), strides(&b), strides(&out)];
-    builder.push("matmul", Matmul { a: matrix(&a), b: matrix(&b), out: matrix(&out), dims, strides });
+    let label = match builder.program.precision {
+        Precision::Float32 => "matmul",
+        _ => "matmul in float32",
+    };
+    builder.push(label, Matmul { a: matrix(&a), b: matrix(&b), out: matrix(&out), dims, strides });
     Ok(())
 }

@@ -33,7 +33,7 @@ pub struct Windows {
 impl Windows {
     /// The elements of a window along an axis that lie inside the input: the first, and how many.
     #[inline(always)]
-    fn inside(&self, axis: usize, window: usize) -> (usize, usize) {
+    pub fn inside(&self, axis: usize, window: usize) -> (usize, usize) {
         let (start, step) = (window * self.stride[axis], self.dilation[axis]);
         let before = self.before[axis];
         let skipped = before.saturating_sub(start).div_ceil(step);
