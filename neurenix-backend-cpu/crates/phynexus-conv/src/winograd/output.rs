@@ -2,7 +2,8 @@
 
 use phynexus_simd::{Kernel, LANES, Simd};
 
-use super::{TILE, Winograd, points};
+use super::points::{self, SCALES};
+use super::{TILE, Winograd};
 use crate::element::Lanes;
 use crate::epilogue::Finish;
 
@@ -39,7 +40,12 @@ impl<T: Lanes> Kernel for FinishTiles<'_, T> {
                 let mut columns = [[simd.zero(); TILE]; TILE + 2];
                 for (column, results) in columns.iter_mut().enumerate() {
                     let points = std::array::from_fn(|row| {
-                        simd.load(sums.add((row * (TILE + 2) + column) * self.position_stride))
+                        let sum = simd.load(sums.add((row * (TILE + 2) + column) * self.position_stride));
+                        // Weights that are transformed at each call lack their factors.
+                        if winograd.is_stored {
+                            return sum;
+                        }
+                        simd.mul(simd.splat(SCALES[row][column] as f32), sum)
                     });
                     *results = points::results(simd, points);
                 }

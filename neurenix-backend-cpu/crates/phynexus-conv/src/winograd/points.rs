@@ -2,7 +2,8 @@
 //!
 //! Interpolation at 0, ±5/8, ±3/2 and infinity. Every constant of the transforms of pixels and results is exact in
 //! f32, and the powers stay near 1: the error is less than half of that with the points 0, ±1, ±2. Weights
-//! that are kept transformed are computed in f64 and rounded once; those that are transformed at each call in f32.
+//! that are kept transformed are computed in f64 and rounded once; those that are transformed at each call in f32, where
+//! sums take the factors that weights then lack.
 
 use phynexus_simd::{Isa, LANES, Simd};
 
@@ -58,7 +59,7 @@ pub trait Precision: Copy {
     /// # Safety
     /// `from` is valid for reads of them.
     unsafe fn load(self, from: *const f32) -> Self::Weights;
-    /// Rounds the weights times a factor to f32, and writes them.
+    /// Writes the weights, rounded to f32: times the factor, unless that is left to the sums.
     ///
     /// # Safety
     /// `to` is valid for writes of `COUNT` floats.
@@ -81,9 +82,9 @@ impl<S: Simd> Precision for Single<S> {
         unsafe { self.0.load(from) }
     }
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32, x: S::F32, factor: f64) {
+    unsafe fn store(self, to: *mut f32, x: S::F32, _factor: f64) {
         // SAFETY: as the caller vouches.
-        unsafe { self.0.store(to, self.0.mul(self.0.splat(factor as f32), x)) };
+        unsafe { self.0.store(to, x) };
     }
     #[inline(always)]
     fn fma(self, factor: f64, x: S::F32, y: S::F32) -> S::F32 {

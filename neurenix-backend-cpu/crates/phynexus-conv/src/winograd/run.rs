@@ -2,7 +2,10 @@
 //!
 //! A task takes a block of tiles from pixels to results; what threads hand each other takes long to arrive. With
 //! stored weights its tiles fit a core's second cache, and the weights pass by. Otherwise it takes many tiles, to make
-//! the transform of weights worth while; where there are few, it takes some of the output channels of all of them.
+//! the transform of weights worth while; where there are few, it takes some of the output channels of all of them (see
+//! `few` for the fewest).
+
+mod few;
 
 use std::ops::Range;
 
@@ -68,7 +71,13 @@ impl<T: Lanes> Kernel for Job<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Self::Output {
-        if self.winograd.is_stored { self.with_stored(simd) } else { self.with_transform(simd) }
+        if self.winograd.is_stored {
+            self.with_stored(simd)
+        } else if few::pays::<S>(self.all_tiles()) {
+            self.with_few(simd)
+        } else {
+            self.with_transform(simd)
+        }
     }
 }
 
