@@ -3,6 +3,7 @@
 use phynexus_simd::{Kernel, LANES, Simd, dispatch};
 
 use crate::groups;
+use crate::memory::{Aligned, OutOfMemory, Plain};
 use crate::shape::ConvShape;
 
 /// Which convolution the weights are packed for.
@@ -29,6 +30,21 @@ impl<'a> Canonical<'a> {
     pub fn new(values: &'a [f32], shape: &'a ConvShape, direction: Direction) -> Self {
         assert_eq!(values.len(), shape.weight_len(), "weights of the shape");
         Self { values, shape, direction, joined: shape.groups / groups::join(shape).groups }
+    }
+
+    /// Whether [`each_vector`](Self::each_vector) tells all weights of whole blocks of channels that are read: memory
+    /// for them need not be cleared.
+    pub fn fills_blocks(&self) -> bool {
+        let reads = match self.direction {
+            Direction::Forward => self.shape.group_in(),
+            Direction::Transposed => self.shape.group_out(),
+        };
+        self.joined == 1 && reads.is_multiple_of(LANES)
+    }
+
+    /// Memory for so many packed weights: of any value where all of them are written, else zeros.
+    pub fn memory<W: Plain>(&self, len: usize) -> Result<Aligned<W>, OutOfMemory> {
+        if self.fills_blocks() { Aligned::any(len) } else { Aligned::zeroed(len) }
     }
 
     /// Calls `f(k, tap, values)` for each channel `k` that a group reads and each tap (in canonical order), with the
@@ -170,10 +186,12 @@ mod tests {
                     Direction::Transposed => (outer, inner),
                 };
                 let mut found = vec![0; values.len()];
+                let mut told = 0;
                 let writes_joined = writes * groups / joined.groups;
                 for group in 0..joined.groups {
                     for block in 0..writes_joined.div_ceil(LANES) {
                         canonical.each_vector(group, block, |k, tap, vector| {
+                            told += 1;
                             for (lane, &value) in
                                 vector.iter().enumerate().filter(|(_, value)| **value != 0.0)
                             {
@@ -190,6 +208,10 @@ mod tests {
                     }
                 }
                 assert!(found.iter().all(|&count| count == 1));
+                let blocks = (reads * groups / joined.groups).div_ceil(LANES);
+                let written = writes_joined.div_ceil(LANES);
+                let all = joined.groups * blocks * LANES * kernel * kernel * written;
+                assert!(!canonical.fills_blocks() || told == all);
             }
         }
     }

@@ -131,7 +131,7 @@ impl Direct {
         (narrow, depth): (impl Fn(f32) -> W + Sync, usize),
         threads: usize,
     ) -> Result<Aligned<W>, OutOfMemory> {
-        let mut packed = Aligned::<W>::zeroed(self.packed_len())?;
+        let mut packed = canonical.memory::<W>(self.packed_len())?;
         let panels = panels(self.out_blocks, self.cols);
         let to = Shared::new(packed.as_mut_ptr());
         let block_len = LANES * self.runs() * LANES;

@@ -23,7 +23,7 @@ impl Winograd {
         direction: Direction,
         threads: usize,
     ) -> Result<Aligned<f32>, OutOfMemory> {
-        let mut packed = Aligned::<f32>::zeroed(self.packed_len())?;
+        let mut packed = canonical.memory::<f32>(self.packed_len())?;
         let inner = self.in_blocks() * LANES;
         let block_len = inner * TAPS * LANES;
         let panels = panels(self.out_blocks(), self.cols);
@@ -34,7 +34,7 @@ impl Winograd {
             // SAFETY: the scratch holds a panel; the panels lie apart in the packed weights.
             unsafe {
                 let plain = if self.is_stored { scratch } else { to.get().add(panel.start * block_len) };
-                if self.is_stored {
+                if self.is_stored && !canonical.fills_blocks() {
                     plain.write_bytes(0, panel.len() * block_len);
                 }
                 for (vector, block) in panel.clone().enumerate() {
