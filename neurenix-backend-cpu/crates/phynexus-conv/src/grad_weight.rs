@@ -1,10 +1,11 @@
-//! The gradient of a convolution with respect to its weights: for each tap a product of matrices over the pixels.
+//! The gradient of a convolution with respect to its weights: for each tap a product of matrices over the pixels, or in
+//! tiles (`winograd::grad_weight`).
 //!
 //! Pixels are added in order within a chunk of samples, whose size the shape of a sample fixes; then the chunks in
 //! order. Threads share out the weights.
 
 mod first;
-mod product;
+pub(crate) mod product;
 
 use std::ops::Range;
 
@@ -20,14 +21,25 @@ use crate::plan::InputLayout;
 use crate::shape::ConvShape;
 use crate::split::{chunks, panels};
 use crate::tasks::for_each_with_scratch;
-use product::{PixelArgs, pixel_micro};
+use crate::winograd::Winograd;
+use product::{PixelArgs, panel_cols, pixel_micro};
 
 /// Pixels whose products are added up before the sum joins the others.
 const CHUNK_PIXELS: usize = 1024;
-/// Blocks of output channels in a panel.
-const COLS: usize = 2;
 
-/// The gradient with respect to the weights.
+#[derive(Clone, Debug)]
+enum Method {
+    /// For each tap a product over the pixels.
+    Taps,
+    /// The same, of few channels, from NCHW.
+    First,
+    Winograd(Winograd),
+}
+
+/// The gradient with respect to the weights, with its algorithm chosen from the shape of a sample alone.
+///
+/// Of a 3x3 convolution without stride it may be computed in tiles: a value that is not finite may then turn all nine
+/// weights between its channel and any other to NaN.
 #[derive(Clone, Debug)]
 pub struct GradWeightPlan {
     /// Of the forward convolution.
@@ -35,7 +47,7 @@ pub struct GradWeightPlan {
     /// Its groups joined so that they fill whole blocks.
     joined: ConvShape,
     isa: Isa,
-    layout: InputLayout,
+    method: Method,
 }
 
 impl GradWeightPlan {
@@ -57,18 +69,25 @@ impl GradWeightPlan {
         if layout == InputLayout::Nchw && shape.groups != 1 {
             return Err(shape.unfit().into());
         }
-        Ok(Self { shape: shape.clone(), joined: groups::join(shape), isa, layout })
+        let method = match layout {
+            InputLayout::Nchw => Method::First,
+            InputLayout::Blocked if Winograd::pays_for_weights(shape) => {
+                Method::Winograd(Winograd::new(shape, isa))
+            }
+            InputLayout::Blocked => Method::Taps,
+        };
+        Ok(Self { shape: shape.clone(), joined: groups::join(shape), isa, method })
     }
 
     /// The layout of the convolution's input that it reads.
     pub fn input_layout(&self) -> InputLayout {
-        self.layout
+        if matches!(self.method, Method::First) { InputLayout::Nchw } else { InputLayout::Blocked }
     }
 
     /// Floats that `batch` samples of the convolution's input take in this layout.
     pub fn in_len(&self, batch: usize) -> usize {
         let shape = self.shape.with_batch(batch);
-        if self.layout == InputLayout::Nchw { shape.in_len() } else { shape.in_blocked_len() }
+        if self.input_layout() == InputLayout::Nchw { shape.in_len() } else { shape.in_blocked_len() }
     }
 
     /// Computes the gradient over `batch` samples on at most `threads` threads of the pool.
@@ -91,16 +110,12 @@ impl GradWeightPlan {
         check_len("input", self.in_len(batch), x.len())?;
         check_len("gradient of the output", shape.out_blocked_len(), grad.len())?;
         check_len("gradient of the weights", shape.weight_len(), grad_weight.len())?;
-        let job = Job {
-            plan: self,
-            batch,
-            x: x.as_ptr(),
-            grad: grad.as_ptr(),
-            to: Shared::new(grad_weight.as_mut_ptr()),
-            accumulate,
-            threads,
-        };
-        Ok(dispatch_on(self.isa, job)?)
+        let (x, grad, to) = (x.as_ptr(), grad.as_ptr(), Shared::new(grad_weight.as_mut_ptr()));
+        if let Method::Winograd(winograd) = &self.method {
+            // SAFETY: the lengths are checked, and the destination is borrowed by nobody else.
+            return Ok(unsafe { winograd.grad_weight(batch, x, grad, to, accumulate, threads) }?);
+        }
+        Ok(dispatch_on(self.isa, Job { plan: self, batch, x, grad, to, accumulate, threads })?)
     }
 }
 
@@ -122,7 +137,7 @@ impl Kernel for Job<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) -> Self::Output {
-        match self.plan.layout {
+        match self.plan.input_layout() {
             InputLayout::Blocked => self.tasks::<S>(),
             InputLayout::Nchw => self.first_tasks::<S>(),
         }
@@ -142,7 +157,7 @@ struct Part {
 impl Job<'_> {
     fn tasks<S: Simd>(&self) -> Result<(), OutOfMemory> {
         let joined = &self.plan.joined;
-        let cols = if max_rows(S::ISA, COLS) >= 8 { COLS } else { 1 };
+        let cols = panel_cols::<S>();
         let panels = panels(joined.group_out().div_ceil(LANES), cols);
         let blocks = joined.group_in().div_ceil(LANES);
         let outer = joined.groups * panels.len() * blocks;

@@ -4,6 +4,8 @@
 //! position by position with transformed weights (`weights`), each position a matrix product over the channels, and
 //! transformed back to 4x4 results (`output`). A value that is not finite may turn its whole tile to NaN.
 
+mod grad_weight;
+mod gradient;
 mod input;
 mod output;
 mod points;
@@ -80,6 +82,17 @@ impl Winograd {
             if 9.0 * inner * outer < TRANSFORM_EACH_CALL as f64 { 0.0 } else { inner * outer / 16.0 * 60.0 };
         let direct = 9.0 * inner * outer / 16.0 * shape.out_pixels() as f64 / speed;
         products + tiles_transforms + weights < 0.9 * direct
+    }
+
+    /// Whether it computes the gradient of the weights faster than one product for each tap, by the work that one
+    /// sample takes.
+    pub fn pays_for_weights(shape: &ConvShape) -> bool {
+        if !Self::fits(shape) || shape.in_channels < 8 || shape.out_channels < 8 {
+            return false;
+        }
+        let tiles: usize = shape.out_size().map(|size| size.div_ceil(TILE)).iter().product();
+        // Transforms take about half as long as the products.
+        54 * tiles < 9 * shape.out_pixels()
     }
 
     fn in_blocks(&self) -> usize {

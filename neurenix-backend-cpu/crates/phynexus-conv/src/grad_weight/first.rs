@@ -4,8 +4,8 @@
 
 use phynexus_simd::{LANES, Simd};
 
-use super::product::{PixelArgs, pixel_micro};
-use super::{COLS, Job};
+use super::Job;
+use super::product::{PixelArgs, panel_cols, pixel_micro};
 use crate::interleaved::Interleaved;
 use crate::memory::OutOfMemory;
 use crate::micro::max_rows;
@@ -22,7 +22,7 @@ impl Job<'_> {
         let rows = Interleaved::of(shape);
         let [height, width] = shape.out_size();
         let out_blocks = shape.out_channels.div_ceil(LANES);
-        let cols = if max_rows(S::ISA, COLS) >= 8 { COLS } else { 1 };
+        let cols = panel_cols::<S>();
         let panels = panels(out_blocks, cols);
         let (runs, run_len) = rows.runs();
         let cuts =

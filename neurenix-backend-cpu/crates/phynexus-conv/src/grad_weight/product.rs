@@ -39,6 +39,11 @@ impl PixelArgs {
     }
 }
 
+/// Vectors of output channels that the kernels take at a time.
+pub fn panel_cols<S: Simd>() -> usize {
+    if max_rows(S::ISA, 2) >= 8 { 2 } else { 1 }
+}
+
 /// A compiled kernel.
 ///
 /// # Safety

@@ -6,10 +6,10 @@ use super::{POSITIONS, TILE, Winograd, points};
 use crate::element::Lanes;
 
 /// Pixels of a tile on an axis.
-const SPAN: usize = TILE + 2;
+pub(super) const SPAN: usize = TILE + 2;
 
 /// Stands for rows outside the input.
-static ZERO_LINE: [u32; SPAN * LANES] = [0; SPAN * LANES];
+pub(super) static ZERO_LINE: [u32; SPAN * LANES] = [0; SPAN * LANES];
 
 /// Transforms some tiles of one block of channels.
 pub struct TransformTiles<'a, T> {

@@ -47,6 +47,43 @@ pub fn results<S: Simd>(simd: S, m: [S::F32; 6]) -> [S::F32; 4] {
     ]
 }
 
+/// Gradients of four results to the six points: the transpose of [`results`].
+#[inline(always)]
+pub fn gradients<S: Simd>(simd: S, g: [S::F32; 4]) -> [S::F32; 6] {
+    let (a, b) = (simd.splat(A), simd.splat(B));
+    let (a2, b2) = (simd.splat(A2), simd.splat(B2));
+    let (even_a, odd_a) = (simd.fma(a2, g[2], g[0]), simd.fma(a2, g[3], g[1]));
+    let (even_b, odd_b) = (simd.fma(b2, g[2], g[0]), simd.fma(b2, g[3], g[1]));
+    [
+        g[0],
+        simd.fma(a, odd_a, even_a),
+        simd.fnma(a, odd_a, even_a),
+        simd.fma(b, odd_b, even_b),
+        simd.fnma(b, odd_b, even_b),
+        g[3],
+    ]
+}
+
+/// Sums at the six points to the gradients of three weights: the transpose of [`weights`], with its factors.
+#[inline(always)]
+pub fn taps<S: Simd>(simd: S, m: [S::F32; 6]) -> [S::F32; 3] {
+    let (even_a, odd_a) = (simd.add(m[1], m[2]), simd.sub(m[1], m[2]));
+    let (even_b, odd_b) = (simd.add(m[3], m[4]), simd.sub(m[3], m[4]));
+    let (a, b) = (f64::from(A), f64::from(B));
+    [
+        simd.fma(simd.splat(FACTORS[0] as f32), m[0], pair(simd, [1.0, 1.0], even_a, even_b)),
+        pair(simd, [a, b], odd_a, odd_b),
+        simd.add(pair(simd, [a * a, b * b], even_a, even_b), m[5]),
+    ]
+}
+
+/// The sums at both pairs of points, each times a power of the point and the factor of the point.
+#[inline(always)]
+fn pair<S: Simd>(simd: S, [a, b]: [f64; 2], at_a: S::F32, at_b: S::F32) -> S::F32 {
+    let (factor_a, factor_b) = ((FACTORS[1] * a) as f32, (FACTORS[3] * b) as f32);
+    simd.fma(simd.splat(factor_b), at_b, simd.mul(simd.splat(factor_a), at_a))
+}
+
 /// What weights are transformed in.
 pub trait Precision: Copy {
     /// Weights of several output channels.
@@ -137,15 +174,19 @@ pub fn weights<P: Precision>(precision: P, g: [P::Weights; 3]) -> [P::Weights; 6
     ]
 }
 
-/// What weights at the points of both axes are multiplied with at last, `[row][column]`.
-pub const SCALES: [[f64; 6]; 6] = {
+/// What weights at the points of one axis are multiplied with at last.
+const FACTORS: [f64; 6] = {
     let (a2, b2) = (A2 as f64, B2 as f64);
     let (at_a, at_b) = (0.5 / (a2 * (a2 - b2)), 0.5 / (b2 * (b2 - a2)));
-    let each = [1.0 / (a2 * b2), at_a, at_a, at_b, at_b, 1.0];
+    [1.0 / (a2 * b2), at_a, at_a, at_b, at_b, 1.0]
+};
+
+/// The same for both axes, `[row][column]`.
+pub const SCALES: [[f64; 6]; 6] = {
     let mut scales = [[0.0; 6]; 6];
     let mut place = 0;
     while place < 36 {
-        scales[place / 6][place % 6] = each[place / 6] * each[place % 6];
+        scales[place / 6][place % 6] = FACTORS[place / 6] * FACTORS[place % 6];
         place += 1;
     }
     scales
