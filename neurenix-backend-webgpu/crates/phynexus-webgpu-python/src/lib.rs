@@ -8,6 +8,7 @@ mod buffer;
 mod device;
 mod error;
 mod kernel;
+mod listing;
 
 use pyo3::prelude::*;
 
@@ -15,5 +16,6 @@ use pyo3::prelude::*;
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     buffer::register(module)?;
     device::register(module)?;
-    kernel::register(module)
+    kernel::register(module)?;
+    listing::register(module)
 }

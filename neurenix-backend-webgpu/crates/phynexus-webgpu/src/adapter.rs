@@ -38,10 +38,29 @@ pub fn adapters() -> &'static [Adapter] {
     })
 }
 
+/// An adapter for recording work that is carried out elsewhere, such as in a browser: memory is the
+/// host's, and no shader runs. It has what every implementation of WebGPU has: the default limits,
+/// and no optional feature.
+pub(crate) fn offline() -> Option<Adapter> {
+    let options = wgpu::NoopBackendOptions {
+        enable: true,
+        limits: Some(wgpu::Limits::default()),
+        features: Some(wgpu::Features::empty()),
+        ..Default::default()
+    };
+    let options = wgpu::BackendOptions { noop: options, ..Default::default() };
+    of_backends_with(wgpu::Backends::NOOP, options).pop()
+}
+
 fn of_backends(backends: wgpu::Backends) -> Vec<Adapter> {
+    of_backends_with(backends, wgpu::BackendOptions::default())
+}
+
+fn of_backends_with(backends: wgpu::Backends, backend_options: wgpu::BackendOptions) -> Vec<Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends,
         flags: wgpu::InstanceFlags::empty(),
+        backend_options,
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
     let mut found: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends))

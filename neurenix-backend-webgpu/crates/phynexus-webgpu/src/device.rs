@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::adapter::{Adapter, adapters};
+use crate::adapter::{Adapter, adapters, offline};
 use crate::error::{Error, Result};
 use crate::faults;
 use crate::memory::{Block, Pool};
@@ -56,6 +56,20 @@ impl Device {
         let device: &'static Self = Box::leak(Box::new(Self::new(adapter)?));
         open[index] = Some(device);
         Ok(device)
+    }
+
+    /// The device that only records; see [`crate::adapter::offline`] and [`Recorder::capture`].
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn offline() -> Result<&'static Self> {
+        static OFFLINE: OnceLock<Result<&'static Device>> = OnceLock::new();
+        let open = || {
+            let adapter =
+                offline().ok_or_else(|| Error::Internal("there is no offline adapter".to_owned()))?;
+            Ok(&*Box::leak(Box::new(Self::new(&adapter)?)))
+        };
+        OFFLINE.get_or_init(open).clone()
     }
 
     fn new(adapter: &Adapter) -> Result<Self> {

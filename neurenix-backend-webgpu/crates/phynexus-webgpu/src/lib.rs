@@ -14,6 +14,7 @@ pub mod dtype;
 pub mod error;
 pub mod faults;
 pub mod layout;
+pub mod listing;
 pub mod memory;
 pub mod ops;
 pub mod pipeline;

@@ -85,6 +85,16 @@ pub struct Recorder {
     uploads: Vec<u8>,
     uploads_buffer: wgpu::Buffer,
     checks: bool,
+    captured: Option<Captured>,
+}
+
+/// What has been recorded since a capture began.
+#[derive(Debug, Default)]
+pub struct Captured {
+    /// The commands, in order.
+    pub commands: Vec<Command>,
+    /// Whether values of the host were among what they copy: then the commands do not repeat it.
+    pub uploads: bool,
 }
 
 impl Recorder {
@@ -106,7 +116,18 @@ impl Recorder {
             uploads: Vec::new(),
             uploads_buffer: buffer("uploads", UPLOADS_BYTES, Usage::COPY_SRC | Usage::COPY_DST),
             checks: false,
+            captured: None,
         }
+    }
+
+    /// Begins to keep a copy of all that is recorded.
+    pub fn capture(&mut self) {
+        self.captured = Some(Captured::default());
+    }
+
+    /// Ends the capture, and gives what was recorded.
+    pub fn take_captured(&mut self) -> Captured {
+        self.captured.take().unwrap_or_default()
     }
 
     /// Notes that work has been recorded that may find a fault: see [`crate::faults`].
@@ -130,6 +151,9 @@ impl Recorder {
             self.parameters.extend_from_slice(&word.to_le_bytes());
         }
         self.parameters.resize(end, 0);
+        if let Some(captured) = &mut self.captured {
+            captured.commands.push(Command::Dispatch(dispatch.clone()));
+        }
         self.commands.push(Command::Dispatch(dispatch));
         self.dispatches += 1;
         if self.dispatches >= BATCH {
@@ -139,6 +163,9 @@ impl Recorder {
 
     /// Records a copy.
     pub fn copy(&mut self, copy: Copy) {
+        if let Some(captured) = &mut self.captured {
+            captured.commands.push(Command::Copy(copy.clone()));
+        }
         self.commands.push(Command::Copy(copy));
     }
 
@@ -147,6 +174,9 @@ impl Recorder {
     pub fn upload(&mut self, device: &Device, block: &Block, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
+        }
+        if let Some(captured) = &mut self.captured {
+            captured.uploads = true;
         }
         let size = bytes.len().next_multiple_of(4);
         let from = if size <= SMALL_UPLOAD_BYTES {

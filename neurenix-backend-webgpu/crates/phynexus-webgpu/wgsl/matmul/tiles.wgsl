@@ -30,21 +30,21 @@ fn main(
     for (var batch = group.z; batch < params.batches; batch += groups.z) {
         let x_base = params.x_offset + x_batch_place(batch);
         let y_base = params.y_offset + y_batch_place(batch);
-        var sums: array<array<Out, EACH>, EACH>;
+        var sums = array<array<Out, EACH>, EACH>();
         for (var start = 0u; start < params.depth; start += STEPS) {
             workgroupBarrier();
             for (var turn = local; turn < TILE * STEPS; turn += 256u) {
                 // Neighbouring invocations read along k in x, along a row in y.
                 let x_row = turn / STEPS;
                 let x_step = turn % STEPS;
-                var x: X;
+                var x = X(); // said outright: a variable of a loop is not zero again in every browser
                 if (first_row + x_row < params.rows && start + x_step < params.depth) {
                     x = x_at(x_base + (first_row + x_row) * params.x_row + (start + x_step) * params.x_column);
                 }
                 rows[x_step][x_row] = x;
                 let y_step = turn / TILE;
                 let y_column = turn % TILE;
-                var y: Y;
+                var y = Y();
                 if (first_column + y_column < params.columns && start + y_step < params.depth) {
                     y = y_at(y_base + (start + y_step) * params.y_row + (first_column + y_column) * params.y_column);
                 }
