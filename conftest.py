@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,3 +43,12 @@ def text_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tiny_text_encoder import write_text_encoder
 
     return write_text_encoder(tmp_path_factory.mktemp("text-encoder"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless browser, for tests of pages; see `served` of the same module."""
+    from chromium import running_chromium
+
+    with running_chromium() as browser:
+        yield browser

@@ -42,9 +42,9 @@ def served(folder: Path) -> Iterator[str]:
             thread.join()
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """A browser; tests that want one are skipped where Chromium or Playwright is missing."""
+@contextmanager
+def running_chromium() -> Iterator[Any]:
+    """Give a browser; the test that wants it is skipped where Chromium or Playwright is missing."""
     program = os.environ.get("NEURENIX_TEST_CHROMIUM") or next(
         filter(None, map(shutil.which, _NAMES)), None
     )

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chromium import chromium, served
+from chromium import served
 
 from neurenix_backend_webgpu.web.folder import SITE
-
-__all__ = ["chromium"]  # a fixture
 
 # Of each test's code: bytes go in and out as base64.
 _PRELUDE = """

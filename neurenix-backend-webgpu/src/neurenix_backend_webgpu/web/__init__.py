@@ -5,7 +5,7 @@ program.py       a model as steps for the page's plain JavaScript
 folder.py        the folder of an exported model
 """
 
-from neurenix_backend_webgpu.web.folder import ExportExistsError, export_web
-from neurenix_backend_webgpu.web.program import WebExportError
+from neurenix_backend_webgpu.web.errors import ExportExistsError, WebExportError
+from neurenix_backend_webgpu.web.folder import export_web
 
 __all__ = ["ExportExistsError", "WebExportError", "export_web"]

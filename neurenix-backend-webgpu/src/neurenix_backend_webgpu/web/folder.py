@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import shutil
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,22 +16,23 @@ from neurenix.errors import NeurenixError
 from neurenix.io import atomic_write, save_safetensors
 from neurenix.models.preprocessing import check_preprocessing
 from neurenix_backend_webgpu._version import __version__
-from neurenix_backend_webgpu.web.program import WebExportError, build_program, web_graph
+from neurenix_backend_webgpu.web.constants import merge_constants
+from neurenix_backend_webgpu.web.errors import ExportExistsError, WebExportError
+from neurenix_backend_webgpu.web.program import build_program, web_graph
 
 if TYPE_CHECKING:
     from neurenix import Tensor
+    from neurenix.graph import Graph
     from neurenix.graph.trace import TracedModule
+    from neurenix_backend_webgpu.web.recording import Recording
 
 FORMAT = "neurenix-web-1"
 PLAN_FILE = "plan.json"
 WEIGHTS_FILE = "weights.safetensors"
+SHADER_FOLDER = "wgsl"
 DISTRIBUTION = "neurenix-backend-webgpu"
 SITE = Path(__file__).with_name("site")
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic")  # of `site/resample.js`
-
-
-class ExportExistsError(NeurenixError, FileExistsError):
-    """The folder to write holds something already."""
 
 
 def export_web(
@@ -75,6 +77,7 @@ def export_web(
             f"the model gives {graph.outputs[0].shape} for a photo, where {len(classes)} classes "
             f"need (1, {len(classes)})"
         )
+    recording = _recorded(graph)
     plan: dict[str, Any] = {
         "format": FORMAT,
         "made_with": f"Neurenix ({DISTRIBUTION} {__version__})",
@@ -90,8 +93,16 @@ def export_web(
     stage = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.partial"
     try:
         shutil.copytree(SITE, stage)
-        plan["weights"] = _write_weights(stage / WEIGHTS_FILE, program.constants, licence)
+        constants = dict(program.constants)
         plan["program"] = program.steps
+        plan["webgpu"] = None
+        if recording is not None:
+            names = merge_constants(constants, recording.constants)
+            plan["webgpu"] = recording.work_with(names)
+            (stage / SHADER_FOLDER).mkdir()
+            for name, text in recording.shaders.items():
+                atomic_write(stage / SHADER_FOLDER / name, text)
+        plan["weights"] = _write_weights(stage / WEIGHTS_FILE, constants, licence)
         text = json.dumps(plan, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         atomic_write(stage / PLAN_FILE, text)
         _publish(stage, folder, overwrite)
@@ -105,6 +116,27 @@ def title_of(classes: Sequence[str]) -> str:
         return "What is in the photo?"
     text = f"{', '.join(classes[:-1])} or {classes[-1]}?"
     return text[0].upper() + text[1:]
+
+
+def _recorded(graph: Graph) -> Recording | None:
+    """Return the model's work on WebGPU; None, with a warning, where there is none."""
+    try:
+        from neurenix_backend_webgpu.web.recording import record
+    except ImportError as error:
+        if error.name != "neurenix_backend_webgpu._native":
+            raise
+        _warn("the native module of neurenix-backend-webgpu is not built")
+        return None
+    try:
+        return record(graph)
+    except (NeurenixError, RuntimeError, ValueError) as error:
+        _warn(str(error))
+        return None
+
+
+def _warn(reason: str) -> None:
+    message = f"the page will compute in plain JavaScript only, without WebGPU: {reason}"
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def _checked_preprocessing(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from neurenix.dtypes import bool_, float32, int32
-from neurenix.errors import NeurenixError
 from neurenix.graph import Constants, Graph, Node, TensorMeta, Value, optimize, trace
-from neurenix.graph.constants import check_captured
 from neurenix.graph.passes import fold_constants, lower, plan_memory, remove_dead_code
-from neurenix.graph.rewrite import Inputs, Rewriter, keep, rewrite
-from neurenix.ops import movement
 from neurenix.ops.op import Op
 from neurenix.ops.shapes import element_count
+from neurenix_backend_webgpu.web.constants import constant_tensor, unused_name
+from neurenix_backend_webgpu.web.dense import make_dense
+from neurenix_backend_webgpu.web.errors import WebExportError
 
 if TYPE_CHECKING:
     from neurenix import Tensor
@@ -39,10 +38,6 @@ JAVASCRIPT_OPS = frozenset(
 )
 # fmt: on
 _DTYPES = (float32, int32, bool_)
-
-
-class WebExportError(NeurenixError, ValueError):
-    """A model that the page could not run."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,10 @@ def build_program(graph: Graph) -> WebProgram:
         )
     lowered = remove_dead_code(lower(graph, _has_code))
     _check_code(graph, lowered)
-    return _Builder(fold_constants(_dense(lowered))).build()
+    dense = make_dense(lowered, lambda node: node.op.name == "copy")
+    if not all(value.is_dense for value in dense.outputs):
+        raise WebExportError("the model's result is a view with gaps; return a copy of it")
+    return _Builder(fold_constants(dense)).build()
 
 
 def _has_code(op: Op, inputs: tuple[Any, ...], attrs: Mapping[str, Any]) -> bool:
@@ -100,27 +98,6 @@ def _check_code(graph: Graph, lowered: Graph) -> None:
             f"the page cannot run the model's {names}: there is no JavaScript code for "
             f"{node.op.name!r}"
         )
-
-
-def _dense(graph: Graph) -> Graph:
-    """Return the graph with a copy in front of each op that would read a view with gaps."""
-    copies: dict[int, Tensor] = {}
-
-    def replace(node: Node, inputs: Inputs, rewriter: Rewriter) -> tuple[Tensor, ...] | None:
-        if node.op.view or node.op.name == "copy":
-            return None
-        dense = list(inputs)
-        for index, tensor in enumerate(inputs):
-            if tensor is not None and not tensor.is_contiguous():
-                found = copies.get(id(tensor))
-                dense[index] = copies[id(tensor)] = found or movement.copy(tensor)
-        changed = any(a is not b for a, b in zip(dense, inputs, strict=True))
-        return keep(node, tuple(dense), rewriter.recorder) if changed else None
-
-    dense = rewrite(graph, replace)
-    if all(value.is_dense for value in dense.outputs):
-        return dense
-    raise WebExportError("the model's result is a view with gaps; return a copy of it")
 
 
 class _Builder:
@@ -195,15 +172,10 @@ class _Builder:
 
     def _constant(self, value: Value) -> str | None:
         """Return the name of what no run changes; None for a value of the run."""
-        if value.tensor is not None:
-            tensor = check_captured(value)
-        elif value in self._values:
-            tensor = self._values[value]
-        else:
+        tensor = constant_tensor(value, self._values)
+        if tensor is None:
             return None
-        name, count = value.name, 1
-        while name in self._constants:
-            name, count = f"{value.name}.{count}", count + 1
+        name = unused_name(value.name, self._constants)
         self._constants[name] = tensor
         return name
 

@@ -42,7 +42,7 @@ export async function loadPlan() {
  * Read the weights.
  *
  * @param progress called with the bytes that are there, and with all
- * @returns a function from a tensor's name to its elements
+ * @returns what `readSafetensors` does
  */
 export async function loadWeights({ file, bytes, sha256 }, progress) {
   // The digest in the address keeps weights of an earlier export out of the browser's cache.

@@ -109,11 +109,12 @@ const HANDLERS = {
     element("progress").value = received;
   },
 
-  ready({ backend, note }) {
+  ready({ backend, detail, note }) {
     state.ready = true;
     element("loading").hidden = true;
     element("computing").hidden = false;
-    element("backend-note").textContent = note || `Now: ${NAMES[backend]}.`;
+    const what = detail ? `${NAMES[backend]} (${detail})` : NAMES[backend];
+    element("backend-note").textContent = `Now: ${what}. ${note}`;
     document.body.dataset.backend = backend;
     if (state.file === null) say("The model is ready.");
   },

@@ -11,13 +11,13 @@ import { loadPlan, loadWeights, ModelError } from "./model.js";
 import { cropFrame, cropOf, normalise } from "./preprocess.js";
 
 let plan = null;
-let constants = null;
+let weights = null;
 let backend = null;
 
 async function load({ backend: wanted }) {
   plan = await loadPlan();
   postMessage({ kind: "described", plan: describe(plan) });
-  constants = await loadWeights(plan.weights, (received, total) => {
+  weights = await loadWeights(plan.weights, (received, total) => {
     postMessage({ kind: "progress", received, total });
   });
   await use({ backend: wanted });
@@ -28,10 +28,12 @@ function describe({ title, classes, base, temperature, min_confidence, licence, 
   return { title, classes, base, temperature, min_confidence, licence, made_with };
 }
 
-async function use({ backend: wanted }) {
-  const opened = await openBackend(wanted, plan, constants);
+async function use({ backend: wanted, note = "" }) {
+  backend?.close();
+  const opened = await openBackend(wanted, plan, weights);
   backend = opened.backend;
-  postMessage({ kind: "ready", backend: backend.name, note: opened.note });
+  const { name, detail } = backend;
+  postMessage({ kind: "ready", backend: name, detail, note: note || opened.note });
 }
 
 async function classify({ id, file }) {
@@ -64,10 +66,7 @@ async function compute(values) {
     return await backend.run(values);
   } catch (error) {
     if (backend.name === "javascript") throw error;
-    const reason = `WebGPU stopped (${error.message}).`;
-    const opened = await openBackend("javascript", plan, constants);
-    backend = opened.backend;
-    postMessage({ kind: "ready", backend: backend.name, note: reason });
+    await use({ backend: "javascript", note: `WebGPU stopped: ${error.message}.` });
     return backend.run(values);
   }
 }
