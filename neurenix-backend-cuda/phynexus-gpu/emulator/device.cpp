@@ -14,6 +14,7 @@ namespace {
 
 constexpr size_t kQueuedAtMost = 256;  // so that a loop that never waits does not fill the memory
 constexpr int kPoison = 0xFF;
+constexpr size_t kAlignment = 512;  // of what a driver gives
 
 size_t number(const char* variable, size_t otherwise) {
   const char* value = std::getenv(variable);
@@ -68,7 +69,7 @@ const char* text_of(int error) {
 int allocate(void** pointer, size_t size) {
   std::lock_guard<std::recursive_mutex> lock(turn);
   if (size > memory_bytes() || in_use > memory_bytes() - size) return kOutOfMemory;
-  *pointer = std::malloc(size);
+  *pointer = std::aligned_alloc(kAlignment, (size + kAlignment - 1) / kAlignment * kAlignment);
   if (*pointer == nullptr) return kOutOfMemory;
   std::memset(*pointer, kPoison, size);
   sizes[*pointer] = size;

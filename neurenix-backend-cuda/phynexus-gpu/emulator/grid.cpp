@@ -46,7 +46,8 @@ struct Launch {
   std::vector<int> order;
   std::vector<size_t> idle;  // stacks
   size_t stacks = 0;
-  size_t next = 0;  // the place in `order` of the first thread that has not begun
+  size_t next = 0;   // the place in `order` of the first thread that has not begun
+  size_t limit = 0;  // the place after the last thread of the warp that runs
   int done = 0;
   uint64_t turn = 0;  // of the block's barrier
   int arrived = 0;
@@ -93,7 +94,7 @@ void work() {
     Thread& thread = launch.threads[self];
     thread.done = true;
     ++launch.done;
-    if (launch.next < launch.order.size() && launch.error.empty()) {
+    if (launch.next < launch.limit && launch.error.empty()) {
       int other = launch.order[launch.next++];
       launch.threads[other].stack = thread.stack;
       position.thread = other;
@@ -111,12 +112,24 @@ uint64_t random() {  // xorshift64*
   return launch.random * 0x2545F4914F6CDD1DULL;
 }
 
+void shuffle(int* first, int count) {
+  for (int i = count; i > 1; --i) std::swap(first[i - 1], first[random() % i]);
+}
+
+// Sets the order of threads: warp by warp, so that one may get far ahead of another.
 void arrange(std::vector<int>& order) {
+  const int count = static_cast<int>(order.size());
+  const int warp_size = settings().warp_size;
   std::iota(order.begin(), order.end(), 0);
   if (settings().order == Order::kReverse) std::reverse(order.begin(), order.end());
-  if (settings().order == Order::kRandom) {
-    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random() % i]);
+  if (settings().order != Order::kRandom) return;
+  std::vector<int> warps(count / warp_size);
+  std::iota(warps.begin(), warps.end(), 0);
+  shuffle(warps.data(), count / warp_size);
+  for (int i = 0; i < count; ++i) {
+    order[i] = warps[i / warp_size] * warp_size + i % warp_size;
   }
+  for (int i = 0; i < count; i += warp_size) shuffle(&order[i], warp_size);
 }
 
 void resume(int index) {
@@ -139,6 +152,43 @@ bool may_go_on(const Thread& thread, int index) {
   return thread.turn != launch.warps[index / settings().warp_size].turn;
 }
 
+// Runs the lanes of a warp, whose places in the order begin at `first`, until all of them wait for
+// other warps. Returns whether any of them has moved.
+bool run_warp(size_t first) {
+  bool has_moved = false;
+  for (bool moved = true; moved && launch.error.empty();) {
+    moved = false;
+    for (size_t i = first; i < first + settings().warp_size && launch.error.empty(); ++i) {
+      const int index = launch.order[i];
+      if (!may_go_on(launch.threads[index], index)) continue;
+      moved = has_moved = true;
+      resume(index);
+    }
+  }
+  return has_moved;
+}
+
+void run_threads() {
+  const size_t count = launch.threads.size();
+  const size_t warp_size = settings().warp_size;
+  for (size_t first = 0; first < count && launch.error.empty(); first += warp_size) {
+    launch.limit = first + warp_size;
+    while (launch.next < launch.limit && launch.error.empty()) begin(launch.order[launch.next++]);
+    run_warp(first);
+  }
+  while (launch.done < static_cast<int>(count) && launch.error.empty()) {
+    bool moved = false;
+    for (size_t first = 0; first < count; first += warp_size) moved |= run_warp(first);
+    if (moved) continue;
+    for (int index : launch.order) {
+      const Thread& thread = launch.threads[index];
+      if (thread.done || !launch.error.empty()) continue;
+      launch.error = "thread " + std::to_string(index) + " waits for others at " +
+                     text(thread.site) + ", and they do not come";
+    }
+  }
+}
+
 void run_block() {
   std::fill(launch.threads.begin(), launch.threads.end(), Thread{});
   for (Warp& warp : launch.warps) warp.turn = warp.arrived = 0;
@@ -150,27 +200,8 @@ void run_block() {
   shared_used = 0;
   declared.clear();
   arrange(launch.order);
-  while (launch.next < launch.order.size() && launch.error.empty()) {
-    begin(launch.order[launch.next++]);
-  }
-  const int count = static_cast<int>(launch.threads.size());
-  while (launch.done < count && launch.error.empty()) {
-    bool moved = false;
-    for (int index : launch.order) {
-      if (!may_go_on(launch.threads[index], index)) continue;
-      moved = true;
-      resume(index);
-      if (!launch.error.empty()) return;
-    }
-    if (!moved) {
-      for (int index : launch.order) {
-        if (launch.threads[index].done) continue;
-        launch.error = "thread " + std::to_string(index) + " waits for others at " +
-                       text(launch.threads[index].site) + ", and they do not come";
-        return;
-      }
-    }
-  }
+  run_threads();
+  if (!launch.error.empty()) return;
   for (size_t i = 0; i < declared.size(); ++i) {
     const size_t end = i + 1 < declared.size() ? declared[i + 1].begin : shared_used;
     for (size_t place = declared[i].end; place < end; ++place) {
@@ -260,23 +291,39 @@ void wait_for_block(Site site) {
   suspend();
 }
 
+namespace {
+
+// Waits until all lanes of the warp have put a value down, and returns where those are.
+const unsigned char (&meet(const void* value, size_t size, Site site))
+    [kLargestWarp][kLargestValue] {
+      Thread& thread = launch.threads[position.thread];
+      Warp& warp = launch.warps[position.thread / settings().warp_size];
+      if (size > kLargestValue) fail("a value of " + std::to_string(size) + " bytes is exchanged");
+      auto& slots = warp.slots[warp.turn % 2];
+      std::memcpy(slots[position.thread % settings().warp_size], value, size);
+      thread.waits = Waits::kForWarp;
+      thread.turn = warp.turn;
+      thread.site = site;
+      if (++warp.arrived == settings().warp_size) {
+        warp.arrived = 0;
+        ++warp.turn;
+      }
+      suspend();
+      return slots;
+    }
+
+}  // namespace
+
 void exchange(void* value, size_t size, int lane, Site site) {
-  const int warp_size = settings().warp_size;
-  Thread& thread = launch.threads[position.thread];
-  Warp& warp = launch.warps[position.thread / warp_size];
-  if (size > kLargestValue) fail("a value of " + std::to_string(size) + " bytes is exchanged");
-  if (lane < 0 || lane >= warp_size) fail("there is no lane " + std::to_string(lane));
-  auto& slots = warp.slots[warp.turn % 2];
-  std::memcpy(slots[position.thread % warp_size], value, size);
-  thread.waits = Waits::kForWarp;
-  thread.turn = warp.turn;
-  thread.site = site;
-  if (++warp.arrived == warp_size) {
-    warp.arrived = 0;
-    ++warp.turn;
+  if (lane < 0 || lane >= settings().warp_size) fail("there is no lane " + std::to_string(lane));
+  std::memcpy(value, meet(value, size, site)[lane], size);
+}
+
+void exchange_all(const void* value, size_t size, void* values, Site site) {
+  const auto& slots = meet(value, size, site);
+  for (int lane = 0; lane < settings().warp_size; ++lane) {
+    std::memcpy(static_cast<unsigned char*>(values) + lane * size, slots[lane], size);
   }
-  suspend();
-  std::memcpy(value, slots[lane], size);
 }
 
 void* shared_memory(const void* declaration, size_t size) {

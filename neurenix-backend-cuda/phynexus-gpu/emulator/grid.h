@@ -70,6 +70,8 @@ void run(Blocks blocks, int threads, void (*thread)(void*), void* code);
 // What kernels call.
 void wait_for_block(Site site);
 void exchange(void* value, size_t size, int lane, Site site);
+// Gives a lane the values, of at most 16 bytes, of all lanes of its warp.
+void exchange_all(const void* value, size_t size, void* values, Site site);
 // The memory of one declaration, which all threads of a block share. As on a GPU, it is the same
 // however often the function that declares it is called.
 void* shared_memory(const void* declaration, size_t size);

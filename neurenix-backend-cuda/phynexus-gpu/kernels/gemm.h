@@ -3,7 +3,7 @@
 // convolution and their gradients are this kernel with loaders of their own.
 //
 // A loader is a struct with
-//   Value                        what it gives; sums are of this type
+//   Element, Value               what is stored, and what it gives; sums are of the latter type
 //   depth_is_inner               whether elements along the depth are neighbours in memory
 //   start(batch)                 what it needs to know of a matrix, computed once a block
 //   at(start, outer, depth)      an element; `outer` is a row of the left matrix, a column of the
@@ -11,27 +11,14 @@
 // and a store has put(batch, row, column, sum).
 #pragma once
 
+#include "kernels/gemm_half.h"
 #include "kernels/map.h"
 
 namespace phynexus {
 
-constexpr int kGemmThreads = 256;
-constexpr int kGemmTile = 64;   // rows and columns of a block
 constexpr int kGemmDepth = 16;  // of the part that is in shared memory
 constexpr int kGemmPad = 4;     // keeps threads that write a column off each other's banks
 constexpr int kGemmSide = 4;    // rows and columns of a thread, 16 apart
-
-struct GemmShape {
-  int64_t batches;
-  int64_t rows;
-  int64_t columns;
-  int64_t depth;
-  int64_t splits = 1;  // parts of the depth, summed afterwards
-  int64_t part = 0;
-
-  GPU_HOST_DEVICE int64_t tiles_down() const { return (rows + kGemmTile - 1) / kGemmTile; }
-  GPU_HOST_DEVICE int64_t tiles_across() const { return (columns + kGemmTile - 1) / kGemmTile; }
-};
 
 template <class Sum, class Loader>
 GPU_DEVICE void load_tile(Sum (&tile)[kGemmDepth][kGemmTile + kGemmPad], const Loader& loader,
@@ -51,23 +38,15 @@ GPU_KERNEL void gemm_kernel(GemmShape shape, Left left, Right right, Store store
   using Sum = typename Left::Value;
   GPU_SHARED(Sum, left_tile, [kGemmDepth][kGemmTile + kGemmPad]);
   GPU_SHARED(Sum, right_tile, [kGemmDepth][kGemmTile + kGemmPad]);
-  int64_t block = gpu_block_x();
-  const int64_t column = block % shape.tiles_across() * kGemmTile;
-  block /= shape.tiles_across();
-  const int64_t row = block % shape.tiles_down() * kGemmTile;
-  block /= shape.tiles_down();
-  const int64_t split = block % shape.splits;
-  const int64_t batch = block / shape.splits;
-  const int64_t begin = split * shape.part;
-  const int64_t end = begin + shape.part < shape.depth ? begin + shape.part : shape.depth;
-  const auto left_start = left.start(batch);
-  const auto right_start = right.start(batch);
+  const GemmBlock block = block_of(shape, gpu_block_x());
+  const auto left_start = left.start(block.batch);
+  const auto right_start = right.start(block.batch);
   const int x = gpu_thread() % kGemmDepth;
   const int y = gpu_thread() / kGemmDepth;
   Sum sums[kGemmSide][kGemmSide] = {};
-  for (int64_t depth = begin; depth < end; depth += kGemmDepth) {
-    load_tile(left_tile, left, left_start, row, shape.rows, depth, end);
-    load_tile(right_tile, right, right_start, column, shape.columns, depth, end);
+  for (int64_t depth = block.begin; depth < block.end; depth += kGemmDepth) {
+    load_tile(left_tile, left, left_start, block.row, shape.rows, depth, block.end);
+    load_tile(right_tile, right, right_start, block.column, shape.columns, depth, block.end);
     gpu_sync();
     for (int k = 0; k < kGemmDepth; ++k) {
       Sum a[kGemmSide];
@@ -84,10 +63,9 @@ GPU_KERNEL void gemm_kernel(GemmShape shape, Left left, Right right, Store store
   }
   for (int i = 0; i < kGemmSide; ++i) {
     for (int j = 0; j < kGemmSide; ++j) {
-      const int64_t r = row + y + i * 16;
-      const int64_t c = column + x + j * 16;
-      if (r < shape.rows && c < shape.columns)
-        store.put(batch * shape.splits + split, r, c, sums[i][j]);
+      const int64_t r = block.row + y + i * 16;
+      const int64_t c = block.column + x + j * 16;
+      if (r < shape.rows && c < shape.columns) store.put(block.number, r, c, sums[i][j]);
     }
   }
 }
@@ -119,6 +97,18 @@ GPU_KERNEL void add_parts(GemmShape shape, const Sum* sums, Store store) {
   }
 }
 
+template <class Left, class Right, class Store>
+void launch_gemm(int64_t blocks, gpu_stream stream, const GemmShape& shape, const Left& left,
+                 const Right& right, const Store& store) {
+  if constexpr (is_half<typename Left::Element>) {
+    gpu_launch(&gemm_half_kernel<Left, Right, Store>, {blocks}, kGemmThreads, stream, shape, left,
+               right, store);
+  } else {
+    gpu_launch(&gemm_kernel<Left, Right, Store>, {blocks}, kGemmThreads, stream, shape, left, right,
+               store);
+  }
+}
+
 // store(batch, row, column) = sum over the depth of left(row, depth) * right(column, depth).
 template <class Left, class Right, class Store>
 void gemm(Device& device, GemmShape shape, const Left& left, const Right& right,
@@ -133,15 +123,13 @@ void gemm(Device& device, GemmShape shape, const Left& left, const Right& right,
   shape.splits = std::max<int64_t>(wanted, 1);
   shape.part = (shape.depth + shape.splits - 1) / shape.splits;
   if (shape.splits == 1) {
-    gpu_launch(&gemm_kernel<Left, Right, Store>, {tiles}, kGemmThreads, device.stream(), shape,
-               left, right, store);
+    launch_gemm(tiles, device.stream(), shape, left, right, store);
     return;
   }
   const int64_t size = shape.batches * shape.rows * shape.columns;
   Scratch scratch(device.memory(), size * shape.splits * sizeof(Sum));
   const PartialStore<Sum> parts{scratch.as<Sum>(), shape.rows, shape.columns};
-  gpu_launch(&gemm_kernel<Left, Right, PartialStore<Sum>>, {tiles * shape.splits}, kGemmThreads,
-             device.stream(), shape, left, right, parts);
+  launch_gemm(tiles * shape.splits, device.stream(), shape, left, right, parts);
   gpu_launch(&add_parts<Sum, Store>, {blocks_for(size, kMapThreads)}, kMapThreads, device.stream(),
              shape, scratch.as<Sum>(), store);
 }
@@ -149,6 +137,7 @@ void gemm(Device& device, GemmShape shape, const Left& left, const Right& right,
 // A matrix of any strides.
 template <class T>
 struct MatrixLoader {
+  using Element = T;
   using Value = Wide<T>;
   using Start = const T*;
 

@@ -1,7 +1,7 @@
 // Reductions over any axes of a tensor of any strides.
 #pragma once
 
-#include <limits>
+#include <optional>
 
 #include "kernels/block.h"
 #include "tensor/walk.h"
@@ -19,25 +19,31 @@ struct Reduction {
   int64_t part;
 };
 
+// A rule says what is reduced, and how:
+//   Sum                         what is kept of some elements
+//   nothing()                   of none
+//   term(place, output, i)      of element i of an output, which lies at `place` in the tensor
+//   combine(a, b)               of both, a being before b
+//   store(output, sum)          writes the result
+
 // A block an output and part: for elements that lie side by side, or many of them.
 template <class Rule>
-GPU_KERNEL void reduce_rows(Reduction shape, Rule rule, const typename Rule::In* x,
-                            typename Rule::Sum* sums, typename Rule::Out* out) {
+GPU_KERNEL void reduce_rows(Reduction shape, Rule rule, typename Rule::Sum* sums) {
   using Sum = typename Rule::Sum;
   const int split = gpu_block_y();
   const int64_t begin = split * shape.part;
   const int64_t end =
       shape.inner.count < begin + shape.part ? shape.inner.count : begin + shape.part;
   for (int64_t o = gpu_block_x(); o < shape.outer.count; o += gpu_blocks_x()) {
-    const typename Rule::In* row = x + shape.outer.find(o);
+    const int64_t first = shape.outer.find(o);
     Sum sum = rule.nothing();
     for (int64_t i = begin + gpu_thread(); i < end; i += gpu_threads()) {
-      sum = rule.combine(sum, rule.term(row[shape.inner.find(i)], i));
+      sum = rule.combine(sum, rule.term(first + shape.inner.find(i), o, i));
     }
-    sum = combine_block(sum, [&](Sum a, Sum b) { return rule.combine(a, b); });
+    sum = combine_block(sum, [&](const Sum& a, const Sum& b) { return rule.combine(a, b); });
     if (gpu_thread() == 0) {
       if (shape.splits == 1) {
-        out[o] = rule.result(sum);
+        rule.store(o, sum);
       } else {
         sums[o * shape.splits + split] = sum;
       }
@@ -47,8 +53,7 @@ GPU_KERNEL void reduce_rows(Reduction shape, Rule rule, const typename Rule::In*
 
 // A thread an output and part: for outputs that lie side by side, or few elements.
 template <class Rule>
-GPU_KERNEL void reduce_columns(Reduction shape, Rule rule, const typename Rule::In* x,
-                               typename Rule::Sum* sums, typename Rule::Out* out) {
+GPU_KERNEL void reduce_columns(Reduction shape, Rule rule, typename Rule::Sum* sums) {
   using Sum = typename Rule::Sum;
   const int split = gpu_block_y();
   const int64_t begin = split * shape.part;
@@ -56,13 +61,13 @@ GPU_KERNEL void reduce_columns(Reduction shape, Rule rule, const typename Rule::
       shape.inner.count < begin + shape.part ? shape.inner.count : begin + shape.part;
   for (int64_t o = gpu_block_x() * gpu_threads() + gpu_thread(); o < shape.outer.count;
        o += gpu_blocks_x() * gpu_threads()) {
-    const typename Rule::In* column = x + shape.outer.find(o);
+    const int64_t first = shape.outer.find(o);
     Sum sum = rule.nothing();
     for (int64_t i = begin; i < end; ++i) {
-      sum = rule.combine(sum, rule.term(column[shape.inner.find(i)], i));
+      sum = rule.combine(sum, rule.term(first + shape.inner.find(i), o, i));
     }
     if (shape.splits == 1) {
-      out[o] = rule.result(sum);
+      rule.store(o, sum);
     } else {
       sums[o * shape.splits + split] = sum;
     }
@@ -71,22 +76,22 @@ GPU_KERNEL void reduce_columns(Reduction shape, Rule rule, const typename Rule::
 
 // Combines the parts of each output, in their order.
 template <class Rule>
-GPU_KERNEL void combine_parts(int64_t count, int splits, Rule rule, const typename Rule::Sum* sums,
-                              typename Rule::Out* out) {
+GPU_KERNEL void combine_parts(int64_t count, int splits, Rule rule,
+                              const typename Rule::Sum* sums) {
   for (int64_t o = gpu_block_x() * gpu_threads() + gpu_thread(); o < count;
        o += gpu_blocks_x() * gpu_threads()) {
     typename Rule::Sum sum = rule.nothing();
     for (int split = 0; split < splits; ++split) {
       sum = rule.combine(sum, sums[o * splits + split]);
     }
-    out[o] = rule.result(sum);
+    rule.store(o, sum);
   }
 }
 
-// Reduces a tensor over some of its axes, in ascending order; `out` is dense.
+// Reduces a tensor over some of its axes, in ascending order. Outputs are numbered in the order of
+// the other axes.
 template <class Rule>
-void reduce(Device& device, const Tensor& x, const std::vector<int64_t>& axes, Rule rule,
-            typename Rule::Out* out) {
+void reduce(Device& device, const Tensor& x, const std::vector<int64_t>& axes, const Rule& rule) {
   constexpr int64_t kEnoughBlocks = 512;  // a few for each multiprocessor
   constexpr int64_t kSmallestPart = 1024;
   std::vector<int64_t> kept;
@@ -106,76 +111,18 @@ void reduce(Device& device, const Tensor& x, const std::vector<int64_t>& axes, R
   const int64_t wanted = std::min(kEnoughBlocks / blocks, elements / kSmallestPart);
   shape.splits = static_cast<int>(std::max<int64_t>(wanted, 1));
   shape.part = (elements + shape.splits - 1) / shape.splits;
-  Scratch sums(device.memory(),
-               shape.splits > 1 ? outputs * shape.splits * sizeof(typename Rule::Sum) : 0);
-  auto* partial = sums.as<typename Rule::Sum>();
+  using Sum = typename Rule::Sum;
+  std::optional<Scratch> scratch;
+  if (shape.splits > 1) {
+    scratch.emplace(device.memory(), outputs * shape.splits * sizeof(Sum));
+  }
+  Sum* sums = scratch ? scratch->as<Sum>() : nullptr;
   gpu_launch(by_columns ? &reduce_columns<Rule> : &reduce_rows<Rule>, {blocks, shape.splits},
-             kReduceThreads, device.stream(), shape, rule, x.as<const typename Rule::In>(), partial,
-             out);
+             kReduceThreads, device.stream(), shape, rule, sums);
   if (shape.splits > 1) {
     gpu_launch(&combine_parts<Rule>, {blocks_for(outputs, kReduceThreads)}, kReduceThreads,
-               device.stream(), outputs, shape.splits, rule, partial, out);
+               device.stream(), outputs, shape.splits, rule, sums);
   }
 }
-
-// Rules -----------------------------------------------------------------------------------------
-
-template <class T>
-struct SumRule {
-  using In = T;
-  // Integers are summed, and given, as int64.
-  using Sum = std::conditional_t<is_float<T>, Wide<T>, int64_t>;
-  using Out = std::conditional_t<is_float<T>, T, int64_t>;
-
-  GPU_DEVICE Sum nothing() const { return Sum(0); }
-  GPU_DEVICE Sum term(T x, int64_t) const { return static_cast<Sum>(x); }
-  GPU_DEVICE Sum combine(Sum a, Sum b) const { return a + b; }
-  GPU_DEVICE Out result(Sum sum) const { return convert<Out>(sum); }
-};
-
-template <class T>
-struct ProductRule : SumRule<T> {
-  using typename SumRule<T>::Sum;
-  GPU_DEVICE Sum nothing() const { return Sum(1); }
-  GPU_DEVICE Sum combine(Sum a, Sum b) const { return a * b; }
-};
-
-// A value and where it is; the first of equal ones counts, and a NaN before every number.
-template <class T>
-struct Found {
-  T value;
-  int64_t place;  // negative: none
-};
-
-template <class T, bool kLargest>
-struct ExtremumRule {
-  using In = T;
-  using Sum = Found<Wide<T>>;
-  using Out = T;
-
-  GPU_DEVICE Sum nothing() const { return {Wide<T>(0), -1}; }
-  GPU_DEVICE Sum term(T x, int64_t place) const { return {static_cast<Wide<T>>(x), place}; }
-  GPU_DEVICE Sum combine(const Sum& a, const Sum& b) const {
-    if (a.place < 0 || b.place < 0) return a.place < 0 ? b : a;
-    const bool a_nan = a.value != a.value;
-    const bool b_nan = b.value != b.value;
-    if (a_nan || b_nan) {
-      if (a_nan && b_nan) return a.place < b.place ? a : b;
-      return a_nan ? a : b;
-    }
-    if (a.value == b.value) return a.place < b.place ? a : b;
-    const bool a_wins = kLargest ? a.value > b.value : a.value < b.value;
-    return a_wins ? a : b;
-  }
-  GPU_DEVICE Out result(const Sum& sum) const { return convert<Out>(sum.value); }
-};
-
-template <class T, bool kLargest>
-struct PlaceRule : ExtremumRule<T, kLargest> {
-  using Out = int64_t;
-  GPU_DEVICE Out result(const typename ExtremumRule<T, kLargest>::Sum& sum) const {
-    return sum.place;
-  }
-};
 
 }  // namespace phynexus

@@ -75,3 +75,12 @@ class GpuBackend:
     def kernels(self) -> Mapping[str, Kernel]:
         """Return the kernels, by the names of the ops."""
         return self._kernels
+
+
+def open_backend() -> GpuBackend:
+    """Open the engine on the GPUs of this machine.
+
+    Raises:
+        RuntimeError: The driver cannot be used, and says why.
+    """
+    return GpuBackend()

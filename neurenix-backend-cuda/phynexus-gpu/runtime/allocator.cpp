@@ -9,9 +9,10 @@ namespace phynexus {
 namespace {
 
 constexpr size_t kAlignment = 512;            // what the vendors' libraries are quickest with
-constexpr size_t kSegment = size_t{2} << 20;  // the driver's pages: smaller requests share one
-// A rest that is smaller stays with its block, so that memory is not cut to pieces.
-constexpr size_t kSmallestRest = 512;
+constexpr size_t kSegment = size_t{2} << 20;  // the driver's pages
+// Requests of up to this size share segments of their own: a number that lives long would otherwise
+// keep a segment of a gigabyte from being used as a whole again.
+constexpr size_t kSmall = size_t{1} << 20;
 
 size_t round_up(size_t size, size_t unit) { return (size + unit - 1) / unit * unit; }
 
@@ -25,15 +26,16 @@ std::string in_mib(size_t bytes) {
 
 Allocator::~Allocator() {
   for (auto& [begin, block] : blocks_) {
-    if (block.is_first) gpu_free(begin);
+    if (block.is_first) ignore(gpu_free(begin));
   }
 }
 
 void* Allocator::allocate(size_t size_bytes) {
   std::lock_guard<std::mutex> lock(mutex_);
   const size_t size = round_up(std::max<size_t>(size_bytes, 1), kAlignment);
-  void* found = size < size_bytes ? nullptr : take(size);
-  if (found == nullptr && size >= size_bytes) found = ask_driver(size);
+  const bool is_small = size <= kSmall;
+  void* found = size < size_bytes ? nullptr : take(size, is_small);
+  if (found == nullptr && size >= size_bytes) found = ask_driver(size, is_small);
   if (found == nullptr) {
     throw OutOfMemory(in_mib(size_bytes) + " asked for, " + in_mib(statistics_.in_use_bytes) +
                       " in use, " + in_mib(statistics_.cached_bytes) + " cached");
@@ -41,13 +43,15 @@ void* Allocator::allocate(size_t size_bytes) {
   return found;
 }
 
-void* Allocator::take(size_t size) {
-  auto fit = free_.lower_bound({size, nullptr});
-  if (fit == free_.end()) return nullptr;
+void* Allocator::take(size_t size, bool is_small) {
+  Free& free = is_small ? free_small_ : free_large_;
+  auto fit = free.lower_bound({size, nullptr});
+  if (fit == free.end()) return nullptr;
   Block& block = blocks_.at(fit->second);
   remove_free(block);
-  if (block.size - size >= kSmallestRest) {
-    Block rest{block.begin + size, block.size - size, true, false, block.is_last};
+  // A rest that is smaller stays with its block, so that memory is not cut to pieces.
+  if (block.size - size >= (is_small ? kAlignment : kSmall)) {
+    Block rest{block.begin + size, block.size - size, is_small, true, false, block.is_last};
     block.size = size;
     block.is_last = false;
     blocks_[rest.begin] = rest;
@@ -59,20 +63,20 @@ void* Allocator::take(size_t size) {
   return block.begin;
 }
 
-void* Allocator::ask_driver(size_t size) {
+void* Allocator::ask_driver(size_t size, bool is_small) {
   const size_t segment = round_up(size, kSegment);
   void* memory = nullptr;
   if (gpu_malloc(&memory, segment) != gpu_success) {
     give_back_free_segments();
     if (gpu_malloc(&memory, segment) != gpu_success) {
-      gpu_last_error();  // it has been dealt with, and must not be found by a later check
+      ignore(gpu_last_error());  // which a later check would find
       return nullptr;
     }
   }
-  Block block{static_cast<char*>(memory), segment, true, true, true};
+  Block block{static_cast<char*>(memory), segment, is_small, true, true, true};
   blocks_[block.begin] = block;
   add_free(block);
-  return take(size);
+  return take(size, is_small);
 }
 
 void Allocator::release(void* pointer) noexcept {
@@ -112,7 +116,7 @@ void Allocator::trim() {
 
 // The queue may still use what the host has released.
 void Allocator::give_back_free_segments() {
-  gpu_stream_synchronize(stream_);
+  ignore(gpu_stream_synchronize(stream_));
   std::vector<Block> whole;
   for (auto& [begin, block] : blocks_) {
     if (block.is_free && block.is_first && block.is_last) whole.push_back(block);
@@ -120,7 +124,7 @@ void Allocator::give_back_free_segments() {
   for (const Block& block : whole) {
     remove_free(block);
     blocks_.erase(block.begin);
-    gpu_free(block.begin);
+    ignore(gpu_free(block.begin));
   }
 }
 
@@ -130,12 +134,12 @@ MemoryStatistics Allocator::statistics() const {
 }
 
 void Allocator::add_free(Block block) {
-  free_.insert({block.size, block.begin});
+  free_like(block).insert({block.size, block.begin});
   statistics_.cached_bytes += block.size;
 }
 
 void Allocator::remove_free(const Block& block) {
-  free_.erase({block.size, block.begin});
+  free_like(block).erase({block.size, block.begin});
   statistics_.cached_bytes -= block.size;
 }
 

@@ -17,6 +17,9 @@
 
 namespace phynexus {
 
+// Where nothing can be done about an error, or where it has been dealt with.
+inline void ignore(gpu_error) {}
+
 // There is not enough memory; the message has the figures.
 class OutOfMemory : public std::runtime_error {
  public:
@@ -53,14 +56,18 @@ class Allocator {
   struct Block {
     char* begin;
     size_t size;
+    bool is_small;  // its segment is for small requests
     bool is_free;
     bool is_first;  // of its segment
     bool is_last;
   };
+  // The smallest that fits first, of those the one at the lowest address.
+  using Free = std::set<std::pair<size_t, char*>>;
   using Blocks = std::map<char*, Block>;
 
-  void* take(size_t size);
-  void* ask_driver(size_t size);
+  void* take(size_t size, bool is_small);
+  void* ask_driver(size_t size, bool is_small);
+  Free& free_like(const Block& block) { return block.is_small ? free_small_ : free_large_; }
   void give_back_free_segments();
   void add_free(Block block);
   void remove_free(const Block& block);
@@ -68,8 +75,8 @@ class Allocator {
   gpu_stream stream_;
   mutable std::mutex mutex_;
   Blocks blocks_;  // all, by address
-  std::set<std::pair<size_t, char*>>
-      free_;  // the free ones: the smallest that fits, lowest address
+  Free free_small_;
+  Free free_large_;
   MemoryStatistics statistics_;
 };
 

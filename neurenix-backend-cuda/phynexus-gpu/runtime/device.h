@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "runtime/allocator.h"
@@ -42,16 +43,20 @@ class Device {
   // Waits for all work that was queued, and returns the fault that a kernel has reported, or 0.
   Fault synchronize();
 
-  // Copies from the host; the memory may be reused on return.
+  // Copies from the host; the memory may be reused on return. What is small, as a learning rate is,
+  // does not wait for the queue.
   void upload(void* to, const void* from, size_t size);
   // Copies to the host; the values are there on return.
   void download(void* to, const void* from, size_t size);
 
  private:
   int index_;
+  std::mutex mutex_;  // held by who copies
   gpu_stream stream_ = nullptr;
   void* fault_ = nullptr;       // on the device
   void* host_fault_ = nullptr;  // where it is read back to
+  void* staging_ = nullptr;     // pinned: the queue reads from here what has been uploaded
+  size_t staged_bytes_ = 0;     // since the queue was last waited for
   std::unique_ptr<Allocator> memory_;
 };
 

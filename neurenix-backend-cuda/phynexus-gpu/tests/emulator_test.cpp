@@ -62,6 +62,21 @@ GPU_KERNEL void shift_down(int* values) {
   values[gpu_thread()] = gpu_shfl_down(values[gpu_thread()], 3);
 }
 
+// A warp that is ahead writes what another has not read yet.
+template <bool kWaits>
+GPU_KERNEL void maximum_of_warps(int* values) {
+  GPU_SHARED(int, largest, [2]);
+  const int lane = gpu_thread() % gpu_warp_size();
+  const int half = gpu_thread() / 64;
+  for (int turn = 0; turn < 3; ++turn) {
+    const int mine = values[gpu_thread()] + gpu_shfl(turn, lane);
+    if (kWaits) gpu_sync();
+    if (gpu_thread() % 64 == 0) largest[half] = mine;
+    gpu_sync();
+    values[gpu_thread()] = largest[1 - half];
+  }
+}
+
 GPU_KERNEL void half_waits() {
   if (gpu_thread() < 64) gpu_sync();
 }
@@ -102,6 +117,15 @@ bool reverses_twice() {
   std::vector<int> values = numbers(384);
   std::string error = launch(&reverse_twice<kBarriers>, {3}, 128, values.data());
   return error.empty() && values == numbers(384);
+}
+
+template <bool kWaits>
+bool finds_maximum() {
+  std::vector<int> values = numbers(128);
+  std::string error = launch(&maximum_of_warps<kWaits>, {1}, 128, values.data());
+  bool right = error.empty();
+  for (int i = 0; i < 128; ++i) right &= values[i] == (i < 64 ? 64 : 0) + 3;
+  return right;
 }
 
 void test_every_thread_runs_once() {
@@ -145,13 +169,17 @@ void test_what_never_ends_is_named() {
 void test_missing_barriers_are_found() {
   bool without_first = true;
   bool without_second = true;
+  bool one_ahead = true;
   for (const char* order : {"forward", "reverse", "7"}) {
     phynexus::emulator::set_order(settings(), order);
     expect(reverses_twice<2>(), std::string("two barriers are right: ") + order);
+    expect(finds_maximum<true>(), std::string("a wait after reading is right: ") + order);
+    one_ahead &= finds_maximum<false>();
     without_first &= reverses_twice<0>();
     without_second &= reverses_twice<1>();
   }
   expect(!without_first, "a kernel without barriers is found");
+  expect(!one_ahead, "a warp that is ahead of another is found");
   expect(!without_second, "a kernel without its second barrier is found");
 }
 

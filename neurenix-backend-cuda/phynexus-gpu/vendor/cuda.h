@@ -1,0 +1,86 @@
+// The neutral names in CUDA.
+#pragma once
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cmath>
+#include <cstdio>
+
+#define GPU_KERNEL static __global__
+#define GPU_DEVICE __device__ __forceinline__
+#define GPU_HOST_DEVICE __host__ __device__ __forceinline__
+#define GPU_SHARED(type, name, extents) __shared__ type name extents
+
+GPU_DEVICE int gpu_thread() { return threadIdx.x; }
+GPU_DEVICE int gpu_threads() { return blockDim.x; }
+GPU_DEVICE int64_t gpu_block_x() { return blockIdx.x; }
+GPU_DEVICE int gpu_block_y() { return blockIdx.y; }
+GPU_DEVICE int gpu_block_z() { return blockIdx.z; }
+GPU_DEVICE int64_t gpu_blocks_x() { return gridDim.x; }
+GPU_DEVICE constexpr int gpu_warp_size() { return 32; }
+GPU_DEVICE void gpu_sync() { __syncthreads(); }
+
+constexpr unsigned gpu_all_lanes = 0xFFFFFFFFu;
+GPU_DEVICE unsigned gpu_shfl_word(unsigned word, int lane) {
+  return __shfl_sync(gpu_all_lanes, word, lane);
+}
+GPU_DEVICE bool gpu_first(unsigned long long* word, unsigned long long value) {
+  return atomicCAS(word, 0ULL, value) == 0;
+}
+
+GPU_HOST_DEVICE uint16_t gpu_half_bits(float value) {
+  return __half_as_ushort(__float2half_rn(value));
+}
+GPU_HOST_DEVICE float gpu_half_value(uint16_t bits) { return __half2float(__ushort_as_half(bits)); }
+
+using gpu_stream = cudaStream_t;
+using gpu_error = cudaError_t;
+constexpr gpu_error gpu_success = cudaSuccess;
+
+inline const char* gpu_error_text(gpu_error error) { return cudaGetErrorString(error); }
+// A machine without a GPU has none of them, which is no error.
+inline gpu_error gpu_device_count(int* count) {
+  const gpu_error error = cudaGetDeviceCount(count);
+  if (error != cudaErrorNoDevice) return error;
+  *count = 0;
+  return gpu_success;
+}
+inline gpu_error gpu_set_device(int index) { return cudaSetDevice(index); }
+inline gpu_error gpu_last_error() { return cudaGetLastError(); }
+inline gpu_error gpu_stream_create(gpu_stream* stream) {
+  // Not ordered with the default stream, on which other libraries of the process may work.
+  return cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking);
+}
+inline gpu_error gpu_stream_destroy(gpu_stream stream) { return cudaStreamDestroy(stream); }
+inline gpu_error gpu_stream_synchronize(gpu_stream stream) { return cudaStreamSynchronize(stream); }
+inline gpu_error gpu_malloc(void** pointer, size_t size) { return cudaMalloc(pointer, size); }
+inline gpu_error gpu_free(void* pointer) { return cudaFree(pointer); }
+inline gpu_error gpu_malloc_host(void** pointer, size_t size) {
+  return cudaMallocHost(pointer, size);
+}
+inline gpu_error gpu_free_host(void* pointer) { return cudaFreeHost(pointer); }
+inline gpu_error gpu_copy_async(void* to, const void* from, size_t size, gpu_stream stream) {
+  return cudaMemcpyAsync(to, from, size, cudaMemcpyDefault, stream);
+}
+inline gpu_error gpu_fill_bytes_async(void* to, int byte, size_t size, gpu_stream stream) {
+  return cudaMemsetAsync(to, byte, size, stream);
+}
+inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory_bytes) {
+  cudaDeviceProp properties;
+  gpu_error error = cudaGetDeviceProperties(&properties, index);
+  if (error != gpu_success) return error;
+  std::snprintf(name, size, "%s, compute capability %d.%d", properties.name, properties.major,
+                properties.minor);
+  *memory_bytes = properties.totalGlobalMem;
+  return error;
+}
+
+template <class... Parameters>
+void gpu_launch(void (*kernel)(Parameters...), gpu_grid grid, int threads, gpu_stream stream,
+                typename gpu_as_given<Parameters>::type... arguments) {
+  const dim3 blocks(static_cast<unsigned>(grid.x), grid.y, grid.z);
+  kernel<<<blocks, threads, 0, stream>>>(arguments...);
+}
+
+#include "vendor/lanes.h"

@@ -1,0 +1,84 @@
+// The neutral names in HIP. It has no shuffles with a mask, and no type of its own for bfloat16.
+#pragma once
+
+#include <hip/hip_runtime.h>
+
+#include <cmath>
+#include <cstdio>
+
+#define GPU_KERNEL static __global__
+#define GPU_DEVICE __device__ __forceinline__
+#define GPU_HOST_DEVICE __host__ __device__ __forceinline__
+#define GPU_SHARED(type, name, extents) __shared__ type name extents
+
+GPU_DEVICE int gpu_thread() { return threadIdx.x; }
+GPU_DEVICE int gpu_threads() { return blockDim.x; }
+GPU_DEVICE int64_t gpu_block_x() { return blockIdx.x; }
+GPU_DEVICE int gpu_block_y() { return blockIdx.y; }
+GPU_DEVICE int gpu_block_z() { return blockIdx.z; }
+GPU_DEVICE int64_t gpu_blocks_x() { return gridDim.x; }
+// 64 on CDNA, 32 on RDNA; a constant of the compilation for each.
+GPU_DEVICE constexpr int gpu_warp_size() { return __AMDGCN_WAVEFRONT_SIZE; }
+GPU_DEVICE void gpu_sync() { __syncthreads(); }
+
+GPU_DEVICE unsigned gpu_shfl_word(unsigned word, int lane) { return __shfl(word, lane); }
+GPU_DEVICE bool gpu_first(unsigned long long* word, unsigned long long value) {
+  return atomicCAS(word, 0ULL, value) == 0;
+}
+
+GPU_HOST_DEVICE uint16_t gpu_half_bits(float value) {
+  return __builtin_bit_cast(uint16_t, static_cast<_Float16>(value));
+}
+GPU_HOST_DEVICE float gpu_half_value(uint16_t bits) {
+  return static_cast<float>(__builtin_bit_cast(_Float16, bits));
+}
+
+using gpu_stream = hipStream_t;
+using gpu_error = hipError_t;
+constexpr gpu_error gpu_success = hipSuccess;
+
+inline const char* gpu_error_text(gpu_error error) { return hipGetErrorString(error); }
+// A machine without a GPU has none of them, which is no error.
+inline gpu_error gpu_device_count(int* count) {
+  const gpu_error error = hipGetDeviceCount(count);
+  if (error != hipErrorNoDevice) return error;
+  *count = 0;
+  return gpu_success;
+}
+inline gpu_error gpu_set_device(int index) { return hipSetDevice(index); }
+inline gpu_error gpu_last_error() { return hipGetLastError(); }
+inline gpu_error gpu_stream_create(gpu_stream* stream) {
+  // Not ordered with the default stream, on which other libraries of the process may work.
+  return hipStreamCreateWithFlags(stream, hipStreamNonBlocking);
+}
+inline gpu_error gpu_stream_destroy(gpu_stream stream) { return hipStreamDestroy(stream); }
+inline gpu_error gpu_stream_synchronize(gpu_stream stream) { return hipStreamSynchronize(stream); }
+inline gpu_error gpu_malloc(void** pointer, size_t size) { return hipMalloc(pointer, size); }
+inline gpu_error gpu_free(void* pointer) { return hipFree(pointer); }
+inline gpu_error gpu_malloc_host(void** pointer, size_t size) {
+  return hipHostMalloc(pointer, size, hipHostMallocDefault);
+}
+inline gpu_error gpu_free_host(void* pointer) { return hipHostFree(pointer); }
+inline gpu_error gpu_copy_async(void* to, const void* from, size_t size, gpu_stream stream) {
+  return hipMemcpyAsync(to, from, size, hipMemcpyDefault, stream);
+}
+inline gpu_error gpu_fill_bytes_async(void* to, int byte, size_t size, gpu_stream stream) {
+  return hipMemsetAsync(to, byte, size, stream);
+}
+inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory_bytes) {
+  hipDeviceProp_t properties;
+  gpu_error error = hipGetDeviceProperties(&properties, index);
+  if (error != gpu_success) return error;
+  std::snprintf(name, size, "%s, %s", properties.name, properties.gcnArchName);
+  *memory_bytes = properties.totalGlobalMem;
+  return error;
+}
+
+template <class... Parameters>
+void gpu_launch(void (*kernel)(Parameters...), gpu_grid grid, int threads, gpu_stream stream,
+                typename gpu_as_given<Parameters>::type... arguments) {
+  const dim3 blocks(static_cast<unsigned>(grid.x), grid.y, grid.z);
+  kernel<<<blocks, threads, 0, stream>>>(arguments...);
+}
+
+#include "vendor/lanes.h"
