@@ -132,6 +132,29 @@ macro_rules! by_element {
     };
 }
 
+/// Checks that the sizes of images, weight and output fit each other and the settings.
+fn check(op: &str, shape: &ConvShape, sizes: [&[usize]; 3]) -> Result<(), KernelError> {
+    let [images, weight, out] = sizes;
+    let fits = images.len() == 4
+        && weight.len() == 4
+        && weight[1] * shape.groups == shape.in_channels
+        && match shape.check() {
+            Ok(()) => {
+                let [height, width] = shape.out_size();
+                *out == [shape.batch, shape.out_channels, height, width]
+            }
+            // Sums of nothing.
+            Err(_) => shape.in_channels == 0 || shape.out_channels == 0,
+        };
+    if fits {
+        return Ok(());
+    }
+    let groups = shape.groups;
+    Err(KernelError::Shape(format!(
+        "{op:?}: images {images:?} and a weight {weight:?} in {groups} groups do not fit an output {out:?}"
+    )))
+}
+
 /// What a forward convolution gets.
 struct Forward<'a> {
     op: &'static str,
@@ -151,6 +174,7 @@ impl Forward<'_> {
         if self.out.axes().count() == 0 {
             return Ok(());
         }
+        check(self.op, &self.shape, [self.x.sizes(), self.weight.sizes(), self.out.sizes()])?;
         match self.out.dtype() {
             DType::F64 => self.direct::<f64>(),
             // Without channels, which `phynexus_conv` does not take.
@@ -243,6 +267,8 @@ impl Gradient<'_> {
         if self.out.axes().count() == 0 {
             return Ok(());
         }
+        let (out, grad, other) = (self.out.sizes(), self.grad.sizes(), self.other.sizes());
+        check(self.op, &self.shape, if self.is_of_weight { [other, out, grad] } else { [out, other, grad] })?;
         if self.shape.batch == 0 {
             // A sum of nothing. SAFETY: the output is dense; zeros of every dtype are zero bytes.
             unsafe { self.out.bytes().write_bytes(0, self.out.axes().count() * self.out.dtype().size()) };

@@ -53,10 +53,32 @@ impl Stacks<'_> {
         [x[x.len() - 2], x[x.len() - 1], y[y.len() - 1]]
     }
 
+    fn check(&self) -> Result<(), KernelError> {
+        let (out, x, y) = (self.out.sizes(), self.x.sizes(), self.y.sizes());
+        let broadcasts = |sizes: &[usize]| {
+            let leading = sizes.len().checked_sub(2).filter(|_| sizes.len() <= out.len());
+            leading.is_some_and(|leading| {
+                let pairs = sizes[..leading].iter().zip(&out[out.len() - sizes.len()..]);
+                pairs.into_iter().all(|(&size, &of)| size == of || size == 1)
+            })
+        };
+        let fits = broadcasts(x) && broadcasts(y) && {
+            let [rows, inner, columns] = self.sizes();
+            y[y.len() - 2] == inner
+                && out[out.len() - 2..] == [rows, columns]
+                && self.bias.is_none_or(|bias| bias.axes().count() == columns)
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(KernelError::Shape(format!("{:?}: {out:?} is no product of {x:?} and {y:?}", self.op)))
+    }
+
     fn run(&self) -> Result<(), KernelError> {
         if self.out.axes().count() == 0 {
             return Ok(());
         }
+        self.check()?;
         match self.out.dtype() {
             DType::F32 => self.single(),
             DType::F16 | DType::Bf16 => self.converted(),
