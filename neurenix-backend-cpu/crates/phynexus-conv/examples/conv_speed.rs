@@ -1,6 +1,6 @@
 //! Times the 20 convolutions of ResNet-18 at 224x224: `conv_speed [WORK] [batch ...]`, on one thread and on two.
 //!
-//! WORK: forward in f32; `bf16` or `bf16-direct`; `int8`; `input` or `weight`, the gradients; `pack`, of weights for the
+//! WORK: forward in f32; `bf16`, or all of it by `bf16-direct`, `bf16-winograd` (in f32) or `bf16-narrow`; `int8`; `input` or `weight`, the gradients; `pack`, of weights for the
 //! forward convolution and for the gradient.
 //!
 //! `LAYER=14/1` keeps to layers with this size of the input and stride.
@@ -47,7 +47,7 @@ const RESNET_18: [Layers; 11] = [
 #[derive(Clone, Copy)]
 enum Work {
     Forward,
-    Bf16(bool),
+    Bf16(Option<Algorithm>),
     Int8,
     GradInput,
     GradWeight,
@@ -59,8 +59,10 @@ fn main() -> Result<(), ConvError> {
     let mut batches = Vec::new();
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "bf16" => work = Work::Bf16(false),
-            "bf16-direct" => work = Work::Bf16(true),
+            "bf16" => work = Work::Bf16(None),
+            "bf16-direct" => work = Work::Bf16(Some(Algorithm::Direct)),
+            "bf16-winograd" => work = Work::Bf16(Some(Algorithm::Winograd)),
+            "bf16-narrow" => work = Work::Bf16(Some(Algorithm::NarrowWinograd)),
             "int8" => work = Work::Int8,
             "input" => work = Work::GradInput,
             "weight" => work = Work::GradWeight,
@@ -82,7 +84,7 @@ fn main() -> Result<(), ConvError> {
             let shape = ConvShape::square(batch, channels, [size, size], kernel, stride, kernel / 2);
             let times = match work {
                 Work::Forward => forward(&shape, count)?,
-                Work::Bf16(direct) => bf16_forward(&shape, count, direct)?,
+                Work::Bf16(algorithm) => bf16_forward(&shape, count, algorithm)?,
                 Work::Int8 => int8_forward(&shape, count)?,
                 Work::GradInput => grad_input(&shape, count)?,
                 Work::GradWeight => grad_weight(&shape, count)?,
@@ -154,10 +156,15 @@ fn forward(shape: &ConvShape, copies: usize) -> Result<[f64; 2], ConvError> {
     })
 }
 
-fn bf16_forward(shape: &ConvShape, copies: usize, direct: bool) -> Result<[f64; 2], ConvError> {
-    let plan = match direct && shape.in_channels > 16 {
-        true => Bf16ConvPlan::with_algorithm(shape, Algorithm::Direct)?,
-        false => Bf16ConvPlan::new(shape)?,
+fn bf16_forward(
+    shape: &ConvShape,
+    copies: usize,
+    algorithm: Option<Algorithm>,
+) -> Result<[f64; 2], ConvError> {
+    let is_square = shape.kernel == [3, 3] && shape.stride == [1, 1];
+    let plan = match algorithm.filter(|&algorithm| is_square || algorithm == Algorithm::Direct) {
+        Some(algorithm) if shape.in_channels > 16 => Bf16ConvPlan::with_algorithm(shape, algorithm)?,
+        _ => Bf16ConvPlan::new(shape)?,
     };
     let bias = vec![0.1; shape.out_channels];
     let pack = |_| plan.pack(&values(shape.weight_len()), Some(&bias));

@@ -36,6 +36,8 @@ mod interleaved;
 pub mod layout;
 mod memory;
 mod micro;
+#[cfg(target_arch = "x86_64")]
+mod narrow_winograd;
 mod nchw;
 mod plan;
 mod shape;

@@ -26,6 +26,9 @@ pub enum Algorithm {
     First,
     /// F(4x4, 3x3). A value that is not finite may turn all results of its tiles, 4x4 each, to NaN.
     Winograd,
+    /// F(2x2, 3x3) of bfloat16, where there is an instruction for it. A value that is not finite may turn all results
+    /// of its tiles, 2x2 each, to NaN.
+    NarrowWinograd,
     /// Each channel by itself.
     Depthwise,
 }

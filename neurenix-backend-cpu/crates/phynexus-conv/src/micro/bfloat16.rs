@@ -119,6 +119,16 @@ unsafe fn block<T: Lanes, const ROWS: usize, const COLS: usize, const STRIDE: us
                 a = a.add(2);
             }
         }
+        // Whole sums, as they are.
+        if size_of::<T>() == size_of::<f32>() && args.finish.is_none() {
+            each_row::<ROWS>(|row| {
+                for vector in 0..COLS {
+                    let to = args.c.add(row * args.c_row + vector * args.c_vector);
+                    _mm512_storeu_ps(to.cast(), sums[row][vector]);
+                }
+            });
+            return;
+        }
         let mut stored = [[[0.0f32; LANES]; COLS]; ROWS];
         let to = stored.as_mut_ptr().cast::<f32>();
         each_row::<ROWS>(|row| {
