@@ -32,6 +32,9 @@
 //!   except forks, mappings and control groups. Leaks: the pool's threads live as long as the process.
 //! * `RUSTFLAGS=-Zsanitizer=thread cargo +nightly test -Zbuild-std --target x86_64-unknown-linux-gnu -p
 //!   phynexus-runtime --lib --test regions` looks for races on this machine.
+//! * `ASAN_OPTIONS=detect_leaks=0 RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address --cfg exact_memory" cargo test
+//!   --release --target x86_64-unknown-linux-gnu -p phynexus-conv -p phynexus-gemm --lib --tests` looks for reads and
+//!   writes beside operands, packed operands and scratch, each of which is an allocation of its own then.
 //! * `cargo bench -p phynexus-runtime` prints what a region, a barrier and a block cost.
 
 #[cfg(not(loom))]

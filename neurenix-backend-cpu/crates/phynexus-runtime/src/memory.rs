@@ -3,6 +3,9 @@
 //! Blocks start on a cache line (64 bytes); from 4 MiB up on a boundary of 2 MiB, and ask for huge pages.
 //! Sizes are rounded up to one of four steps between powers of two. What is cached is limited
 //! ([`set_cache_limit`]): beyond it, blocks of sizes that were used longest ago go back to the system.
+//!
+//! Compiled with `--cfg exact_memory`, each block is an allocation of its own and of no byte more, so that
+//! AddressSanitizer and Miri see what is read or written beside it, or after its end.
 
 mod cache;
 #[cfg(all(unix, not(miri)))]
@@ -91,6 +94,11 @@ impl Block {
                 class: 0,
             });
         }
+        if cfg!(exact_memory) {
+            let refused = OutOfMemory { requested: bytes, in_use: 0, cached: 0 };
+            let address = system::allocate(bytes, zeroed).ok_or(refused)?;
+            return Ok(Self { address, len: bytes, class: 0 });
+        }
         let (address, class) = cache::take(bytes, zeroed)?;
         Ok(Self { address, len: bytes, class })
     }
@@ -112,15 +120,21 @@ impl Block {
 
     /// The bytes that may be used: [`len`](Self::len), rounded up.
     pub fn capacity(&self) -> usize {
-        if self.len == 0 { 0 } else { size_class::class_bytes(self.class) }
+        if self.len == 0 || cfg!(exact_memory) { self.len } else { size_class::class_bytes(self.class) }
     }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
         if self.len != 0 {
-            // SAFETY: the block came from `take` with this class, and nobody else has it.
-            unsafe { cache::give_back(self.address, self.class) };
+            // SAFETY: the block came from the same place with this size or class, and nobody else has it.
+            unsafe {
+                if cfg!(exact_memory) {
+                    system::release(self.address, self.len);
+                } else {
+                    cache::give_back(self.address, self.class);
+                }
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ impl Lent {
         // While the thread ends its storage may be gone already: then each call allocates.
         let kept = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
         match kept {
-            Some(block) if block.capacity() >= bytes => Ok(Self(Some(block))),
+            Some(block) if block.capacity() >= bytes && !cfg!(exact_memory) => Ok(Self(Some(block))),
             too_small => {
                 // Before the larger one is taken: the two need not exist together.
                 drop(too_small);

@@ -10,9 +10,10 @@ pub const HUGE_FROM: usize = 4 << 20;
 /// The size of a huge page, in bytes.
 pub const HUGE_PAGE: usize = 2 << 20;
 
-/// Allocates `bytes` (more than 0, a multiple of 64), zeroed if wanted. None if the system refuses.
+/// Allocates `bytes` (more than 0; a multiple of 64 where pages are mapped), zeroed if wanted. None if the system
+/// refuses.
 pub fn allocate(bytes: usize, zeroed: bool) -> Option<NonNull<u8>> {
-    #[cfg(all(unix, not(miri)))]
+    #[cfg(all(unix, not(miri), not(exact_memory)))]
     if bytes >= HUGE_FROM {
         return map(bytes);
     }
@@ -26,7 +27,7 @@ pub fn allocate(bytes: usize, zeroed: bool) -> Option<NonNull<u8>> {
 /// # Safety
 /// `address` comes from `allocate(bytes, _)` and is used no more.
 pub unsafe fn release(address: NonNull<u8>, bytes: usize) {
-    #[cfg(all(unix, not(miri)))]
+    #[cfg(all(unix, not(miri), not(exact_memory)))]
     if bytes >= HUGE_FROM {
         // SAFETY: `map` left exactly these pages mapped.
         unsafe { libc::munmap(address.as_ptr().cast(), bytes) };
@@ -44,7 +45,7 @@ fn layout(bytes: usize) -> Option<Layout> {
 }
 
 /// Fresh pages (which are zero), on a huge page's boundary.
-#[cfg(all(unix, not(miri)))]
+#[cfg(all(unix, not(miri), not(exact_memory)))]
 fn map(bytes: usize) -> Option<NonNull<u8>> {
     let mapped = bytes.checked_add(HUGE_PAGE)?;
     // SAFETY: a new private mapping touches no other memory.
