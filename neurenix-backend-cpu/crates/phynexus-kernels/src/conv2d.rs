@@ -41,7 +41,7 @@ pub struct Conv2dFused {
     pub relu: bool,
 }
 
-/// [`Conv2dFused`] with its weight packed before by [`Convolution::pack`]; the inputs are the same.
+/// [`Conv2dFused`] with its weight packed before by [`pack`]; the inputs are the same.
 #[derive(Clone)]
 pub struct Conv2dPacked {
     /// The settings.
