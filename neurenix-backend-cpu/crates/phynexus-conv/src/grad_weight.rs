@@ -110,6 +110,8 @@ impl GradWeightPlan {
         check_len("input", self.in_len(batch), x.len())?;
         check_len("gradient of the output", shape.out_blocked_len(), grad.len())?;
         check_len("gradient of the weights", shape.weight_len(), grad_weight.len())?;
+        // Less than this takes no longer than to wake a thread.
+        let threads = if shape.flops() < 1e6 { 1 } else { threads };
         let (x, grad, to) = (x.as_ptr(), grad.as_ptr(), Shared::new(grad_weight.as_mut_ptr()));
         if let Method::Winograd(winograd) = &self.method {
             // SAFETY: the lengths are checked, and the destination is borrowed by nobody else.
@@ -165,9 +167,8 @@ impl Job<'_> {
         let cuts =
             if outer >= 4 * self.threads { 1 } else { (4 * self.threads).div_ceil(outer).min(joined.taps()) };
         let taps: Vec<Range<usize>> = chunks(joined.taps(), joined.taps().div_ceil(cuts)).collect();
-        let threads = if joined.with_batch(self.batch).flops() < 1e6 { 1 } else { self.threads };
         let scratch = taps[0].len().max(taps[taps.len() - 1].len()) * LANES * cols * LANES;
-        for_each_with_scratch::<f32>(threads, outer * taps.len(), scratch, |task, sums| {
+        for_each_with_scratch::<f32>(self.threads, outer * taps.len(), scratch, |task, sums| {
             let (cut, task) = (task % taps.len(), task / taps.len());
             let (block, task) = (task % blocks, task / blocks);
             let part = Part {

@@ -30,8 +30,7 @@ impl Job<'_> {
         let strip = rows.results_within(STRIP);
         let copy_len = rows.rows(strip) * rows.row_len();
         let sums_len = runs.len() * run_len * cols * LANES;
-        let threads = if shape.with_batch(self.batch).flops() < 1e6 { 1 } else { self.threads };
-        for_each_with_scratch::<f32>(threads, panels.len() * cuts, copy_len + sums_len, |task, copy| {
+        for_each_with_scratch::<f32>(self.threads, panels.len() * cuts, copy_len + sums_len, |task, copy| {
             let panel = &panels[task / cuts];
             let runs = &runs[part(runs.len(), cuts, task % cuts)];
             let first_run = part(rows.runs().0.len(), cuts, task % cuts).start;
