@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,18 @@ PREPROCESSING = {
 }
 
 
+def has_native_module() -> bool:
+    return find_spec("neurenix_backend_webgpu._native") is not None
+
+
 def export(folder: Path, classes: int = 2, **options: Any) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).eval()
     names = [f"class {number}" for number in range(classes)]
-    export_web(model, folder, **({"classes": names, "preprocessing": PREPROCESSING} | options))
+    options = {"classes": names, "preprocessing": PREPROCESSING} | options
+    with warnings.catch_warnings():
+        if not has_native_module():
+            warnings.filterwarnings("ignore", "the page will compute in plain JavaScript only")
+        export_web(model, folder, **options)
 
 
 def test_the_folder_is_the_site_with_a_plan_and_its_weights(tmp_path: Path) -> None:
@@ -35,8 +45,13 @@ def test_the_folder_is_the_site_with_a_plan_and_its_weights(tmp_path: Path) -> N
     folder = tmp_path / "above" / "web"
     files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     site = {path.relative_to(SITE) for path in SITE.rglob("*") if path.is_file()}
-    assert files == site | {Path("plan.json"), Path("weights.safetensors")}
     plan = json.loads((folder / "plan.json").read_text())
+    shaders = plan["webgpu"]["shaders"] if has_native_module() else []
+    wgsl = {Path("wgsl", shader["file"]) for shader in shaders}
+    assert files == site | {Path("plan.json"), Path("weights.safetensors")} | wgsl
+    for shader in shaders:
+        text = (folder / "wgsl" / shader["file"]).read_bytes()
+        assert shader["sha256"] == hashlib.sha256(text).hexdigest()
     weights = (folder / "weights.safetensors").read_bytes()
     assert plan["weights"]["bytes"] == len(weights)
     assert plan["weights"]["sha256"] == hashlib.sha256(weights).hexdigest()
@@ -68,7 +83,10 @@ def test_an_export_is_replaced_only_if_asked(tmp_path: Path) -> None:
     with pytest.raises(ExportExistsError, match=r"holds an exported model already.*--overwrite"):
         export(folder)
     (folder / "CNAME").write_text("photos.example")
+    (folder / "wgsl").mkdir(exist_ok=True)
+    (folder / "wgsl" / "old.wgsl").write_text("// of another model")
     export(folder, title="Again", overwrite=True)
+    assert not (folder / "wgsl" / "old.wgsl").exists()
     assert json.loads((folder / "plan.json").read_text())["title"] == "Again"
     assert (folder / "CNAME").read_text() == "photos.example"
 
@@ -86,6 +104,21 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     export(tmp_path / "web")
     assert (tmp_path / "web" / "index.html").is_file()
+
+
+def test_a_model_without_webgpu_kernels_is_exported_with_a_warning(tmp_path: Path) -> None:
+    def refuse(graph: Any) -> Any:
+        raise WebExportError("there is no WebGPU kernel for 'sort'")
+
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 2)).eval()
+    with pytest.MonkeyPatch.context() as patch:
+        if has_native_module():
+            patch.setattr("neurenix_backend_webgpu.web.recording.record", refuse)
+        reason = "'sort'" if has_native_module() else "is not built"
+        with pytest.warns(RuntimeWarning, match=f"plain JavaScript only, without WebGPU.*{reason}"):
+            export_web(model, tmp_path / "web", classes=["a", "b"], preprocessing=PREPROCESSING)
+    assert json.loads((tmp_path / "web" / "plan.json").read_text())["webgpu"] is None
+    assert not (tmp_path / "web" / "wgsl").exists()
 
 
 @pytest.mark.parametrize(

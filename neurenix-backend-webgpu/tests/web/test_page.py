@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,17 +63,17 @@ def expected(path: Path, temperature: float = 1.0) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("web") / "exported"
-    export_web(
-        small_model(),
-        folder,
-        classes=CLASSES,
-        preprocessing=PREPROCESSING,
-        base="small <i>model</i>",
-        temperature=1.7,
-        min_confidence=0.99,
-        licence="CC0",
-    )
+    facts = {"base": "small <i>model</i>", "temperature": 1.7, "licence": "CC0"}
+    export(folder, CLASSES, min_confidence=0.99, **facts)
     return folder
+
+
+def export(folder: Path, classes: list[str], **options: Any) -> None:
+    with warnings.catch_warnings():
+        # Where the native module is not built, the page is tested in JavaScript.
+        warnings.filterwarnings("ignore", "the page will compute in plain JavaScript only")
+        model = small_model(len(classes))
+        export_web(model, folder, classes=classes, preprocessing=PREPROCESSING, **options)
 
 
 class Visit:
@@ -161,7 +163,10 @@ def test_a_dropped_photo_is_classified(visit: Visit, photos: dict[str, Path], ta
 
 
 def test_the_keyboard_opens_the_choice(visit: Visit, photos: dict[str, Path]) -> None:
+    # Somebody has to listen before the key is pressed, else the browser's own dialogue opens.
+    visit.page.on("filechooser", lambda _: None)
     visit.page.keyboard.press("Tab")
+    assert visit.page.evaluate("document.activeElement.id") == "photo"
     with visit.page.expect_file_chooser() as chooser:
         visit.page.keyboard.press("Enter")
     chooser.value.set_files(str(photos["blue"]))
@@ -214,8 +219,6 @@ def visit_changed(chromium: Any, folder: Path) -> Visit:
 @pytest.fixture
 def changed(exported: Path, tmp_path: Path) -> Path:
     """A copy of the exported folder, to spoil."""
-    import shutil
-
     return Path(shutil.copytree(exported, tmp_path / "changed"))
 
 
@@ -238,6 +241,94 @@ def test_weights_of_another_length_are_said(chromium: Any, changed: Path, length
     file.write_bytes(file.read_bytes()[:100].ljust(length, b"\0"))
     message = visit_changed(chromium, changed).text("#failure")
     assert f"weights.safetensors has {length} bytes" in message
+
+
+@pytest.fixture
+def with_webgpu(changed: Path) -> Path:
+    """A copy of the exported folder, of a model that was recorded."""
+    if json.loads((changed / "plan.json").read_text())["webgpu"] is None:
+        pytest.skip("the native module is not built")
+    return changed
+
+
+def backend_of(chromium: Any, folder: Path, query: str, photo: Path) -> tuple[str, str]:
+    """Return what computed a photo's answer, which is checked, and what the page notes of it."""
+    with served(folder) as address:
+        visit = Visit(chromium, address + query)
+        visit.choose(photo)
+        assert visit.answer() == pytest.approx(expected(photo, 1.7), abs=1e-5)
+        computed = visit.page.get_attribute("#answers", "data-backend")
+        note = visit.text("#backend-note")
+        visit.page.close()
+    return computed, note
+
+
+def test_webgpu_is_used_if_it_is_asked_for(
+    chromium: Any, with_webgpu: Path, photos: dict[str, Path]
+) -> None:
+    backend, note = backend_of(chromium, with_webgpu, "?backend=webgpu", photos["red"])
+    if "finds no GPU" in note:
+        pytest.skip(f"this Chromium has no WebGPU: {note}")
+    assert backend == "webgpu"
+    assert re.fullmatch(r"Now: WebGPU \(.+\)\.", note)
+
+
+def test_an_emulated_gpu_is_left_alone(
+    chromium: Any, with_webgpu: Path, photos: dict[str, Path]
+) -> None:
+    # Headless Chromium has no other kind.
+    backend, note = backend_of(chromium, with_webgpu, "", photos["red"])
+    assert backend == "javascript"
+    assert "WebGPU is not used: this browser" in note
+
+
+def test_a_shader_that_is_missing_is_said(
+    chromium: Any, with_webgpu: Path, photos: dict[str, Path]
+) -> None:
+    first = sorted((with_webgpu / "wgsl").iterdir())[0]
+    first.unlink()
+    backend, note = backend_of(chromium, with_webgpu, "?backend=webgpu", photos["blue"])
+    if "finds no GPU" in note:
+        pytest.skip(f"this Chromium has no WebGPU: {note}")
+    assert backend == "javascript"
+    assert f"WebGPU is not used: of wgsl/{first.name} the server says 404." in note
+
+
+def test_a_shader_that_does_not_compile_is_said(
+    chromium: Any, with_webgpu: Path, photos: dict[str, Path]
+) -> None:
+    first = sorted((with_webgpu / "wgsl").iterdir())[0]
+    first.write_text(first.read_text() + "\nfn broken( {")
+    backend, note = backend_of(chromium, with_webgpu, "?backend=webgpu", photos["blue"])
+    if "finds no GPU" in note:
+        pytest.skip(f"this Chromium has no WebGPU: {note}")
+    assert backend == "javascript"
+    assert "WebGPU is not used: " in note
+
+
+def test_what_computes_can_be_changed(
+    chromium: Any, with_webgpu: Path, photos: dict[str, Path]
+) -> None:
+    with served(with_webgpu) as address:
+        visit = Visit(chromium, f"{address}?backend=webgpu")
+        visit.choose(photos["red"])
+        visit.answer()
+        visit.page.select_option("#backend", "javascript")
+        visit.page.wait_for_selector("#answers[data-backend=javascript]:not(.busy)")
+        assert visit.answer() == pytest.approx(expected(photos["red"], 1.7), abs=1e-6)
+        assert visit.text("#backend-note") == "Now: plain JavaScript."
+        assert visit.problems == []
+        visit.page.close()
+
+
+def test_a_model_without_webgpu_says_so(
+    chromium: Any, changed: Path, photos: dict[str, Path]
+) -> None:
+    plan = json.loads((changed / "plan.json").read_text())
+    (changed / "plan.json").write_text(json.dumps({**plan, "webgpu": None}))
+    backend, note = backend_of(chromium, changed, "?backend=webgpu", photos["red"])
+    assert backend == "javascript"
+    assert "WebGPU is not used: the model was exported without it." in note
 
 
 def test_a_page_opened_as_a_file_says_what_to_do(chromium: Any, exported: Path) -> None:
@@ -263,7 +354,7 @@ def test_many_classes_are_folded_away(
     chromium: Any, photos: dict[str, Path], tmp_path: Path
 ) -> None:
     names = [f"class {number}" for number in range(40)]
-    export_web(small_model(40), tmp_path / "many", classes=names, preprocessing=PREPROCESSING)
+    export(tmp_path / "many", names)
     with served(tmp_path / "many") as address:
         visit = Visit(chromium, address)
         assert visit.page.title() in ("Photo classifier", "What is in the photo?")

@@ -192,6 +192,8 @@ def _publish(stage: Path, folder: Path, overwrite: bool) -> None:
         os.rename(stage, folder)
         return
     (folder / PLAN_FILE).unlink(missing_ok=True)
+    if (folder / SHADER_FOLDER).is_dir():
+        shutil.rmtree(folder / SHADER_FOLDER)  # those of another model would stay for nothing
     files = [path.relative_to(stage) for path in stage.rglob("*") if path.is_file()]
     for name in sorted(files, key=lambda name: name == Path(PLAN_FILE)):
         (folder / name).parent.mkdir(exist_ok=True)

@@ -7,6 +7,7 @@ is what the backend runs, and an export needs neither a GPU nor a driver.
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -127,8 +128,8 @@ class _Recorder:
         files = [_file_name(number, label) for number, (label, *_) in enumerate(shaders)]
         work = {
             "shaders": [
-                {"file": file, "label": label, "written": written}
-                for file, (label, _, written) in zip(files, shaders, strict=True)
+                {"file": file, "sha256": _digest(text), "label": label, "written": written}
+                for file, (label, text, written) in zip(files, shaders, strict=True)
             ],
             "buffers": sizes,
             "constants": self._constant_buffers,
@@ -219,6 +220,10 @@ class _Recorder:
         number = self._numbers[self._place(value)]
         offset = operand.offset * value.dtype.itemsize
         return {"buffer": number, "offset": offset, "size": value.nbytes}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _file_name(number: int, label: str) -> str:

@@ -44,7 +44,10 @@ export class WebGpu {
 
   async #prepare({ shaders, buffers, steps, output }, constants) {
     const { device } = this;
-    const texts = await Promise.all(shaders.map(({ file }) => fetchText(`wgsl/${file}`)));
+    // The digest in the address keeps shaders of an earlier export out of the browser's cache.
+    const texts = await Promise.all(
+      shaders.map(({ file, sha256 }) => fetchText(`wgsl/${file}?${sha256}`)),
+    );
     const pipelines = await Promise.all(
       shaders.map((shader, number) => compile(device, shader, texts[number])),
     );
@@ -161,7 +164,10 @@ async function compile(device, { label, written }, code) {
 
 async function fetchText(name) {
   const response = await fetch(new URL(name, import.meta.url));
-  if (!response.ok) throw new Unavailable(`${name}: the server says ${response.status}`);
+  if (!response.ok) {
+    const file = name.replace(/\?.*/, "");
+    throw new Unavailable(`of ${file} the server says ${response.status}`);
+  }
   return response.text();
 }
 
