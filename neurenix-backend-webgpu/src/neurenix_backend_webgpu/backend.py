@@ -1,4 +1,4 @@
-"""The backend as Neurenix sees it: a buffer is device memory, a kernel records work on its queue."""
+"""The backend as Neurenix sees it: buffers are device memory, kernels record work on a queue."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from neurenix.backends import DeviceInfo, Kernel, Shape
 from neurenix.dtypes import ALL
 from neurenix.ops import dispatch
 from neurenix_backend_webgpu import _native
+from neurenix_backend_webgpu.adapters import adapters
 from neurenix_backend_webgpu.kernels import kernels
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ SOFTWARE = "NEURENIX_WEBGPU_SOFTWARE"
 class WebGpuBackend:
     """WebGPU; see `neurenix.backends.protocol.Backend`."""
 
-    batch_invariant = False
+    batch_invariant = True
 
     def __init__(self) -> None:
         _native.set_dtypes([(np.dtype(dtype).num, dtype.name) for dtype in ALL])
-        self._adapters = _native.list_adapters()
+        self._adapters = adapters()
         self._open: dict[int, _native.Device] = {}
         self._kernels = kernels()
         atexit.register(self._finish)
@@ -94,7 +95,7 @@ class WebGpuBackend:
         return device
 
     def _finish(self) -> None:
-        """Let work in flight end before the interpreter does: its driver's threads do not outlive it."""
+        """Let work in flight end before the interpreter does, and the driver's threads with it."""
         for device in self._open.values():
             device.finish()
 

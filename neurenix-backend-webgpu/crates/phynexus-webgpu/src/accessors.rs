@@ -50,6 +50,14 @@ pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic
     let alias: String = first.chain(letters).collect();
     let wgsl = dtype.kind().wgsl();
     writeln!(text, "alias {alias} = {wgsl};")?;
+    if access == Access::Atomic {
+        writeln!(text, "fn {name}_at(place: u32) -> u32 {{ return atomicLoad(&{buffer}[place]); }}")?;
+        writeln!(text, "fn {name}_max(place: u32, value: u32) {{ atomicMax(&{buffer}[place], value); }}")?;
+        return writeln!(
+            text,
+            "fn {name}_add(place: u32, value: u32) -> u32 {{ return atomicAdd(&{buffer}[place], value); }}"
+        );
+    }
     if written {
         writeln!(text, "const {}_LANES: u32 = {}u;", name.to_uppercase(), dtype.lanes())?;
         writeln!(
@@ -88,7 +96,7 @@ pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic
         Access::Dense => format!("params.{name}_offset + i"),
         Access::Scalar => format!("params.{name}_offset"),
         Access::Strided(_) => format!("params.{name}_offset + {name}_place(i)"),
-        Access::Free => return Ok(()),
+        Access::Free | Access::Atomic => return Ok(()),
     };
     if written {
         return writeln!(text, "fn {name}_index(i: u32) -> u32 {{ return {place}; }}");

@@ -13,6 +13,8 @@ pub enum Access {
     Strided(u8),
     /// The kernel computes places itself.
     Free,
+    /// Words that several invocations change at once, at places that the kernel computes.
+    Atomic,
 }
 
 /// Sizes, and strides of each tensor, of the axes that are left.

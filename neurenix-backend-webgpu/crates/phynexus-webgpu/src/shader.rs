@@ -127,12 +127,15 @@ impl Shader {
         written
     }
 
-    /// Whether several invocations may write one word: those of a packed output with strides.
-    fn is_atomic(&self) -> bool {
-        let out = &self.operands[0];
-        self.kernel.driver == Driver::Elements
-            && out.dtype.lanes() > 1
-            && matches!(out.access, Access::Strided(_))
+    /// Whether several invocations may write one word of an operand: of one that is declared so, and of
+    /// a packed output with strides.
+    fn is_atomic(&self, number: usize) -> bool {
+        let operand = &self.operands[number];
+        operand.access == Access::Atomic
+            || number == 0
+                && self.kernel.driver == Driver::Elements
+                && operand.dtype.lanes() > 1
+                && matches!(operand.access, Access::Strided(_))
     }
 
     /// The fields of `params`, in order, each a word.
@@ -186,7 +189,8 @@ impl Shader {
         text.push_str("}\n@group(0) @binding(0) var<uniform> params: Params;\n");
         for (number, written) in self.bindings().into_iter().enumerate() {
             let mode = if written { "read_write" } else { "read" };
-            let atomic = number == usize::from(self.operands[0].binding) && self.is_atomic();
+            let atomic = (0..self.outputs)
+                .any(|output| usize::from(self.operands[output].binding) == number && self.is_atomic(output));
             let word = if atomic { "atomic<u32>" } else { "u32" };
             writeln!(
                 text,
@@ -204,7 +208,7 @@ impl Shader {
         }
         for (number, operand) in self.operands.iter().enumerate() {
             let written = number < self.outputs;
-            accessors::write_operand(text, operand, written, number == 0 && self.is_atomic())?;
+            accessors::write_operand(text, operand, written, written && self.is_atomic(number))?;
         }
         let mut body = self.kernel.text.to_owned();
         for (word, function) in &self.functions {

@@ -13,6 +13,17 @@ use crate::tensor::Tensor;
 /// Invocations in a workgroup, where the adapter allows so many.
 const WORKGROUP: u32 = 256;
 
+/// How a kernel gets at a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// It asks for the `i`-th element.
+    Walked,
+    /// It works out places.
+    Free,
+    /// It works out places of words, which several invocations may change.
+    Atomic,
+}
+
 /// A dispatch in the making.
 ///
 /// Tensors that are *walked* have the output's shape: the kernel reads their `i`-th element. Those
@@ -22,7 +33,7 @@ pub struct Launch {
     kernel: &'static Kernel,
     functions: Vec<(&'static str, &'static str)>,
     parts: &'static [&'static Part],
-    tensors: Vec<(&'static str, Tensor, bool)>,
+    tensors: Vec<(&'static str, Tensor, Use)>,
     outputs: usize,
     places: Vec<(&'static str, Walk)>,
     scalars: Vec<u32>,
@@ -34,11 +45,12 @@ pub struct Launch {
 impl Launch {
     /// A launch whose first output is `out`.
     pub fn new(kernel: &'static Kernel, out: &Tensor) -> Self {
+        let out_use = if kernel.driver == Driver::Own { Use::Free } else { Use::Walked };
         Self {
             kernel,
             functions: Vec::new(),
             parts: &[],
-            tensors: vec![("out", out.clone(), kernel.driver == Driver::Own)],
+            tensors: vec![("out", out.clone(), out_use)],
             outputs: 1,
             places: Vec::new(),
             scalars: Vec::new(),
@@ -52,23 +64,31 @@ impl Launch {
     #[must_use]
     pub fn output(mut self, name: &'static str, tensor: &Tensor) -> Self {
         debug_assert_eq!(self.outputs, self.tensors.len(), "outputs come before inputs");
-        self.tensors.push((name, tensor.clone(), true));
+        self.tensors.push((name, tensor.clone(), Use::Free));
         self.outputs += 1;
         self
+    }
+
+    /// A launch of a kernel with its own `main`, whose first output is words that several invocations may
+    /// change at once.
+    pub fn atomic(kernel: &'static Kernel, out: &Tensor) -> Self {
+        let mut launch = Self::new(kernel, out);
+        launch.tensors[0].2 = Use::Atomic;
+        launch
     }
 
     /// An input that is walked with the output; it is broadcast to its shape.
     #[must_use]
     pub fn input(mut self, name: &'static str, tensor: &Tensor) -> Self {
         let walked = tensor.broadcast(&self.tensors[0].1.shape);
-        self.tensors.push((name, walked, false));
+        self.tensors.push((name, walked, Use::Walked));
         self
     }
 
     /// An input whose places the kernel works out.
     #[must_use]
     pub fn free(mut self, name: &'static str, tensor: &Tensor) -> Self {
-        self.tensors.push((name, tensor.clone(), true));
+        self.tensors.push((name, tensor.clone(), Use::Free));
         self
     }
 
@@ -162,7 +182,9 @@ impl Launch {
 
     /// Whether a walked tensor reaches over more than so many bytes.
     fn exceeds(&self, bytes: u64) -> bool {
-        self.tensors.iter().any(|(_, tensor, free)| !free && span(tensor).1 - span(tensor).0 > bytes)
+        self.tensors
+            .iter()
+            .any(|(_, tensor, way)| *way == Use::Walked && span(tensor).1 - span(tensor).0 > bytes)
     }
 
     /// The launch for the first and for the second half of the elements, cut at the outermost axis.
@@ -173,8 +195,8 @@ impl Launch {
         let inner: usize = shape[axis + 1..].iter().product();
         Some([(0, middle), (middle, shape[axis] - middle)].map(|(start, size)| {
             let mut half = self.clone();
-            for (_, tensor, free) in &mut half.tensors {
-                if !*free {
+            for (_, tensor, way) in &mut half.tensors {
+                if *way == Use::Walked {
                     *tensor = tensor.narrow(axis, start, size);
                 }
             }
@@ -185,8 +207,12 @@ impl Launch {
 
     fn record(&self, device: &'static Device, limit: u64) -> Result<()> {
         let own = self.kernel.driver == Driver::Own;
-        let walked: Vec<&Tensor> =
-            self.tensors.iter().filter(|(_, _, free)| !free).map(|(_, tensor, _)| tensor).collect();
+        let walked: Vec<&Tensor> = self
+            .tensors
+            .iter()
+            .filter(|(_, _, way)| *way == Use::Walked)
+            .map(|(_, tensor, _)| tensor)
+            .collect();
         let walk = if own { Walk { sizes: Vec::new(), strides: Vec::new() } } else { Walk::of(&walked) };
         let windows = Windows::of(self, device, limit)?;
         let (mut operands, mut words) = (Vec::with_capacity(self.tensors.len()), Vec::with_capacity(24));
@@ -195,12 +221,16 @@ impl Launch {
             words.push(self.first as u32);
         }
         let (mut strided, mut number) = (Vec::new(), 0);
-        for (name, tensor, free) in &self.tensors {
-            let access = if *free { Access::Free } else { walk.access(number) };
+        for (name, tensor, way) in &self.tensors {
+            let access = match way {
+                Use::Walked => walk.access(number),
+                Use::Free => Access::Free,
+                Use::Atomic => Access::Atomic,
+            };
             if let Access::Strided(_) = access {
                 strided.push(number);
             }
-            number += usize::from(!free);
+            number += usize::from(*way == Use::Walked);
             let (binding, offset) = windows.place(tensor);
             words.push(offset);
             operands.push(Operand { name, dtype: tensor.dtype, access, binding });

@@ -11,6 +11,7 @@ pub mod matmul;
 pub mod movement;
 pub mod random;
 pub mod reduce;
+pub mod scatter;
 
 use crate::attributes::Attributes;
 use crate::device::Device;
@@ -90,6 +91,7 @@ pub fn operations() -> Vec<Operation> {
         movement::operations(),
         reduce::operations(),
         indexing::operations(),
+        scatter::operations(),
         random::operations(),
         matmul::operations(),
     ]

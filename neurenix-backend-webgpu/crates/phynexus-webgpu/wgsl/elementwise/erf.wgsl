@@ -1,5 +1,5 @@
 
-// Within 2 ULP: x times a minimax polynomial in x^2 up to 1 (its error: 2^-29), beyond, 1 - e^p(x)
+// Within 2.5 ULP: x times a minimax polynomial in x^2 up to 1 (its error: 2^-29), beyond, 1 - e^p(x)
 // with a polynomial for the logarithm of erfc. From 4 on it rounds to 1.
 fn erf_float(x: f32) -> f32 {
     if (is_nan(x)) { return x; }

@@ -8,7 +8,7 @@ fn scaled(x: f32, n: i32) -> f32 {
     return x * power_of_two(half) * power_of_two(n - half);
 }
 
-// e^x within 1 ULP: x = n ln 2 + r, and e^r by a minimax polynomial of |r| <= ln 2 / 2 (its error:
+// e^x within 1.5 ULP: x = n ln 2 + r, and e^r by a minimax polynomial of |r| <= ln 2 / 2 (its error:
 // 2^-28). n ln 2 is taken away in two parts, of which the first is exact.
 fn exp_float(x: f32) -> f32 {
     if (is_nan(x)) { return x; }

@@ -13,7 +13,7 @@ fn parts_of(x: f32) -> Parts {
     return Parts(bitcast<f32>(bits - (shift << 23u)), e + shift);
 }
 
-// The natural logarithm within 1 ULP: e ln 2 + log(1 + f), f = m - 1, by a minimax polynomial
+// The natural logarithm within 1.5 ULP: e ln 2 + log(1 + f), f = m - 1, by a minimax polynomial
 // (relative error: 2^-30). e ln 2 is added in two parts, of which the first is exact.
 fn log_float(x: f32) -> f32 {
     if (is_nan(x)) { return x; }

@@ -1,4 +1,6 @@
 
+// Sine and cosine within 2 ULP, from 8192 on within 3.
+
 // x = k pi/2 + r with |r| <= pi/4 (and a little): r, and the last two bits of k.
 struct Reduced { r: f32, quadrant: u32 }
 
