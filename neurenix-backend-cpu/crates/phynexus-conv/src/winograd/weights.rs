@@ -115,20 +115,6 @@ impl TransformWeights {
     }
 }
 
-/// The columns of the kernels of one input channel and some output channels, at the six points.
-///
-/// # Safety
-/// `plain` is valid for reads at all taps.
-#[inline(always)]
-unsafe fn columns<P: Precision>(precision: P, plain: *const f32) -> [[P::Weights; 6]; 3] {
-    std::array::from_fn(|column| {
-        // SAFETY: as the caller vouches.
-        let taps =
-            std::array::from_fn(|row| unsafe { precision.load(plain.add((row * 3 + column) * LANES)) });
-        points::weights(precision, taps)
-    })
-}
-
 /// The kernels of one input channel and 16 output channels at the positions of a row, as they are at each call. What
 /// the row does not need is not computed.
 ///
@@ -137,9 +123,16 @@ unsafe fn columns<P: Precision>(precision: P, plain: *const f32) -> [[P::Weights
 #[inline(always)]
 pub unsafe fn row<S: Simd, const ROW: usize>(simd: S, plain: *const f32) -> [S::F32; 6] {
     let single = Single(simd);
-    // SAFETY: as the caller vouches.
-    let columns = unsafe { columns(single, plain) };
-    points::weights(single, columns.map(|points| points[ROW]))
+    let mut columns = [simd.zero(); 3];
+    for (column, points) in columns.iter_mut().enumerate() {
+        let mut taps = [simd.zero(); 3];
+        for (row, taps) in taps.iter_mut().enumerate() {
+            // SAFETY: as the caller vouches.
+            *taps = unsafe { simd.load(plain.add((row * 3 + column) * LANES)) };
+        }
+        *points = points::weights(single, taps)[ROW];
+    }
+    points::weights(single, columns)
 }
 
 /// Transforms the kernels of one input channel and some output channels.
@@ -150,7 +143,10 @@ pub unsafe fn row<S: Simd, const ROW: usize>(simd: S, plain: *const f32) -> [S::
 unsafe fn transform<P: Precision>(precision: P, plain: *const f32, to: *mut f32, position_stride: usize) {
     // SAFETY: as the caller vouches.
     unsafe {
-        let columns = columns(precision, plain);
+        let columns: [_; 3] = std::array::from_fn(|column| {
+            let taps = std::array::from_fn(|row| precision.load(plain.add((row * 3 + column) * LANES)));
+            points::weights(precision, taps)
+        });
         for (row, scales) in SCALES.iter().enumerate() {
             let points = points::weights(precision, columns.map(|points| points[row]));
             for (column, (&point, &scale)) in points.iter().zip(scales).enumerate() {
