@@ -209,6 +209,13 @@ def test_every_control_has_a_name(visit: Visit) -> None:
     assert visit.page.get_attribute("html", "lang") == "en"
 
 
+def test_nothing_is_wider_than_a_phone(visit: Visit, photos: dict[str, Path]) -> None:
+    visit.page.set_viewport_size({"width": 320, "height": 640})
+    visit.choose(photos["red"])
+    visit.answer()
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
 def visit_changed(chromium: Any, folder: Path) -> Visit:
     with served(folder) as address:
         visit = Visit(chromium, address)
