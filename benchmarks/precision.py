@@ -60,6 +60,9 @@ def main() -> None:
         for precision, found in runs.items():
             found.append(train(weights, data, precision, seed, options.epochs))
             print(f"seed {seed}, {precision}: {found[-1]}")
+    for name, found in runs.items():
+        for line in costs(name, found, runs["float32"]):
+            results.remark(line)
     title = f"Ants and bees, frozen base, {options.epochs} epochs"
     for how in ("validated while training", "predicted afterwards, in float32",
                 "predicted by a plan of the precision"):  # fmt: skip
@@ -68,9 +71,6 @@ def main() -> None:
         results.compare(f"{title}: {len(data['val'])} photos, {how}", "% wrong", wrong)
     seconds = {f"neurenix {name}": [run.seconds for run in found] for name, found in runs.items()}
     results.compare(f"{title}: the whole training", "s", seconds)
-    for name, found in runs.items():
-        for line in costs(name, found, runs["float32"]):
-            results.remark(line)
 
 
 def read(options: argparse.Namespace, results: Any) -> tuple[Any, dict[str, Any]]:
