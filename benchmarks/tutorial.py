@@ -63,6 +63,12 @@ def main() -> None:
         weights = write_data(Path(folder), options, results)
         for trains in options.trains:
             found = run_all(Path(folder), weights, trains, options)
+            for name, runs in found.items():
+                accuracies = [run["accuracy"] for run in runs]
+                results.remark(
+                    f"{TITLES[trains]}, {name}: accuracy {statistics.mean(accuracies):.4f} "
+                    f"({', '.join(f'{a:.4f}' for a in accuracies)})"
+                )
             title = (
                 f"Tutorial, {TITLES[trains]}, {options.epochs} epochs, batches of {options.batch}"
             )
@@ -71,12 +77,6 @@ def main() -> None:
             results.compare(
                 f"{title}: peak memory", "MB", column(found, "peak_mb"), goals=[Goal("neurenix", 1)]
             )
-            for name, runs in found.items():
-                accuracies = [run["accuracy"] for run in runs]
-                results.remark(
-                    f"{TITLES[trains]}, {name}: accuracy {statistics.mean(accuracies):.4f} "
-                    f"({', '.join(f'{a:.4f}' for a in accuracies)})"
-                )
 
 
 def column(found: dict[str, list[dict[str, float]]], key: str) -> dict[str, list[float]]:
