@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from package_index import distribution_files, write_index
@@ -24,6 +25,8 @@ from package_index import distribution_files, write_index
 ROOT = Path(__file__).resolve().parents[1]
 # The build backends, and the program that each of them needs beside Python.
 _TOOLCHAINS = {"hatchling.build": None, "maturin": "cargo"}
+# Those of GPUs are built where scikit-build-core and their compiler are at hand: it takes minutes.
+_GPU_COMPILERS = {"neurenix-backend-cuda": "nvcc", "neurenix-backend-rocm": "hipcc"}
 
 
 def find_distributions(root: Path = ROOT) -> dict[str, Path]:
@@ -34,7 +37,14 @@ def find_distributions(root: Path = ROOT) -> dict[str, Path]:
 
 def lacks(folder: Path) -> str | None:
     """Return the program that the build of a distribution needs and that is not here, if any."""
-    program = _TOOLCHAINS[_read(folder / "pyproject.toml")["build-system"]["build-backend"]]
+    project = _read(folder / "pyproject.toml")
+    backend = project["build-system"]["build-backend"]
+    if backend == "scikit_build_core.build":
+        if find_spec("scikit_build_core") is None:
+            return "scikit-build-core"
+        program = _GPU_COMPILERS[project["project"]["name"]]
+    else:
+        program = _TOOLCHAINS[backend]
     return program if program is not None and shutil.which(program) is None else None
 
 

@@ -14,10 +14,6 @@
 
 #include "vendor/gpu.h"
 
-#if defined(__gfx90a__)
-#define GPU_HAS_MFMA
-#endif
-
 // Where the instruction mma.m16n8k16 of NVIDIA has the elements that a lane of 32 holds.
 // Reference: NVIDIA, "PTX ISA", section "Matrix fragments for mma.m16n8k16 with floating point
 // type".

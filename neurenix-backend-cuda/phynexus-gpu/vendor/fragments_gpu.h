@@ -1,7 +1,7 @@
 // Fragments on a GPU.
 #pragma once
 
-#if defined(PHYNEXUS_HIP) && !defined(GPU_HAS_MFMA)
+#if defined(PHYNEXUS_HIP) && !defined(__gfx90a__)
 
 // No such instruction: every lane computes its sums from the tiles.
 template <class T>
@@ -50,18 +50,24 @@ using gpu_four_shorts = __attribute__((ext_vector_type(4))) short;
 using gpu_four_halves = __attribute__((ext_vector_type(4))) _Float16;
 using gpu_four_floats = __attribute__((ext_vector_type(4))) float;
 
+template <class To, class From>
+GPU_DEVICE To gpu_four(const From (&values)[4]) {
+  To packed;
+  memcpy(&packed, values, sizeof(To));
+  return packed;
+}
 GPU_DEVICE void gpu_multiply(float (&sums)[4], const gpu_bf16 (&left)[4],
                              const gpu_bf16 (&right)[4]) {
-  gpu_four_floats sum = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(
-      __builtin_bit_cast(gpu_four_shorts, left), __builtin_bit_cast(gpu_four_shorts, right),
-      __builtin_bit_cast(gpu_four_floats, sums), 0, 0, 0);
+  const gpu_four_floats sum = __builtin_amdgcn_mfma_f32_16x16x16bf16_1k(
+      gpu_four<gpu_four_shorts>(left), gpu_four<gpu_four_shorts>(right),
+      gpu_four<gpu_four_floats>(sums), 0, 0, 0);
   memcpy(sums, &sum, sizeof(sums));
 }
 GPU_DEVICE void gpu_multiply(float (&sums)[4], const gpu_f16 (&left)[4],
                              const gpu_f16 (&right)[4]) {
-  gpu_four_floats sum = __builtin_amdgcn_mfma_f32_16x16x16f16(
-      __builtin_bit_cast(gpu_four_halves, left), __builtin_bit_cast(gpu_four_halves, right),
-      __builtin_bit_cast(gpu_four_floats, sums), 0, 0, 0);
+  const gpu_four_floats sum = __builtin_amdgcn_mfma_f32_16x16x16f16(
+      gpu_four<gpu_four_halves>(left), gpu_four<gpu_four_halves>(right),
+      gpu_four<gpu_four_floats>(sums), 0, 0, 0);
   memcpy(sums, &sum, sizeof(sums));
 }
 #else
