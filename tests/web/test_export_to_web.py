@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 from chromium import served
 
-from neurenix.errors import MissingDependencyError
-from neurenix_transfer.exporters import find_exporter
-
+pytest.importorskip("neurenix_backend_webgpu", reason="neurenix-backend-webgpu is not installed")
 pytestmark = pytest.mark.slow
 TOLERANCE = 1e-3
 
@@ -30,10 +28,6 @@ def command(*arguments: Any, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def run(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run on real photos."""
-    try:
-        find_exporter("web")
-    except MissingDependencyError as error:
-        pytest.skip(str(error))
     place = tmp_path_factory.mktemp("run")
     weights = assets / "weights" / "resnet18.safetensors"
     photos = assets / "hymenoptera_data"
