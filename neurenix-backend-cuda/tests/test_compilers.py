@@ -9,10 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from device_code import cuda_code, hip_code
 
 ENGINE = Path(__file__).parents[1] / "phynexus-gpu"
-# Between them these use every name of the vendors' headers.
-FILES = ["kernels/softmax.cpp", "kernels/indexing.cpp", "runtime/device.cpp"]
+# A few that compile quickly; a build of the wheels compiles all.
+FILES = ["kernels/indexing.cpp", "kernels/random.cpp"]
 
 
 def nvcc() -> str | None:
@@ -45,7 +46,7 @@ def test_cuda_compiles(file: str, tmp_path: Path) -> None:
     code = ["-gencode=arch=compute_90,code=sm_90", "-gencode=arch=compute_90,code=compute_90"]
     command = [compiler, "-x", "cu", "--expt-relaxed-constexpr", *code, "-c", str(ENGINE / file)]
     made = compile_object(command, tmp_path / "object.o")
-    assert b".nv_fatbin" in made or b"nv_fatb" in made
+    assert cuda_code(made) == {"sm_90", "compute_90"}
 
 
 @pytest.mark.slow
@@ -57,5 +58,4 @@ def test_hip_compiles(file: str, tmp_path: Path) -> None:
     code = ["--offload-arch=gfx90a", "--offload-arch=gfx1030", "-DPHYNEXUS_HIP"]
     command = [compiler, "-x", "hip", *code, "-c", str(ENGINE / file)]
     made = compile_object(command, tmp_path / "object.o", HIP_PLATFORM="amd")
-    assert b"gfx90a" in made
-    assert b"gfx1030" in made
+    assert hip_code(made) == {"gfx90a", "gfx1030"}
