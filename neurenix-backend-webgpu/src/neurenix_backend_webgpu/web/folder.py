@@ -9,6 +9,7 @@ import secrets
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +121,11 @@ def title_of(classes: Sequence[str]) -> str:
 
 def _recorded(graph: Graph) -> Recording | None:
     """Return the model's work on WebGPU; None, with a warning, where there is none."""
-    try:
-        from neurenix_backend_webgpu.web.recording import record
-    except ImportError as error:
-        if error.name != "neurenix_backend_webgpu._native":
-            raise
+    if find_spec("neurenix_backend_webgpu._native") is None:
         _warn("the native module of neurenix-backend-webgpu is not built")
         return None
+    from neurenix_backend_webgpu.web.recording import record
+
     try:
         return record(graph)
     except (NeurenixError, RuntimeError, ValueError) as error:
