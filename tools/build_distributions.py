@@ -48,6 +48,12 @@ def lacks(folder: Path) -> str | None:
     return program if program is not None and shutil.which(program) is None else None
 
 
+def is_pure(folder: Path) -> bool:
+    """Whether a distribution is pure Python: its wheel does not depend on where it is built."""
+    backend: str = _read(folder / "pyproject.toml")["build-system"]["build-backend"]
+    return backend == "hatchling.build"
+
+
 def buildable(root: Path = ROOT) -> list[str]:
     """Return the names of the distributions that can be built here."""
     return [name for name, folder in find_distributions(root).items() if lacks(folder) is None]
