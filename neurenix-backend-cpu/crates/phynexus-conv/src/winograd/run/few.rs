@@ -5,10 +5,10 @@
 //! are in registers at a time, and the weights at these positions are made where they are multiplied: 60 multiply-adds
 //! for the six rows of 16 kernels, beside 36 for each tile.
 //!
-//! On two cores of Zen 5, `conv_speed 1` shows 0.26 ms for 512 channels of 7x7, where the way for more tiles took 0.39,
-//! and 0.27 for 256 of 14x14, where that took 0.22. But three layers' weights stay in the third cache there: in a whole
-//! network, where they come from memory, the other way took 0.53 and 0.34, for it asks for too few of them ahead. Here
-//! a vector of weights takes 132 cycles for four tiles, when it is near. The 204 multiply-adds could be done in 102, but
+//! Predicted for 512 channels of 7x7 on two cores of Zen 5: 0.25 ms. Measured in a plan of ResNet-18, whose weights
+//! come from memory: 0.28, where the way for more tiles took 0.58; and 0.28 for 256 channels of 14x14, where that took
+//! 0.35. (It takes 0.22 where the weights of few layers stay in the third cache: it asks for too few of them ahead.) A
+//! vector of weights takes 132 cycles for four tiles, when it is near. The 204 multiply-adds could be done in 102, but
 //! they read as many factors from the first cache, and the compiler has a few registers too few.
 
 use std::ops::Range;
