@@ -19,6 +19,8 @@ from neurenix_backend_webgpu.kernels import kernels
 if TYPE_CHECKING:
     from neurenix import Tensor
     from neurenix.dtypes import DType
+    from neurenix.graph import Graph
+    from neurenix_backend_webgpu.executable import Executable
 
 Array = np.ndarray[Any, Any]
 
@@ -86,6 +88,16 @@ class WebGpuBackend:
     def kernels(self) -> Mapping[str, Kernel]:
         """Return the kernels, by the names of the ops."""
         return self._kernels
+
+    def compile(self, graph: Graph) -> Executable:
+        """Return what runs a graph by repeating what its kernels record once.
+
+        Raises:
+            PlanError: One of its ops has no kernel, or none that can be repeated.
+        """
+        from neurenix_backend_webgpu.executable import compile_graph
+
+        return compile_graph(graph, self.device(graph.device.index))
 
     def device(self, index: int) -> _native.Device:
         """Return the native device of an index, opened at the first call."""

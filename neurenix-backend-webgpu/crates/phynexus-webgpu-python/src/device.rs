@@ -6,6 +6,7 @@ use phynexus_webgpu::adapter::adapters;
 use phynexus_webgpu::device;
 use phynexus_webgpu::memory;
 use phynexus_webgpu::readback;
+use phynexus_webgpu::recording;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -14,6 +15,7 @@ use pyo3::types::PyTuple;
 use crate::argument::{sizes, tensor};
 use crate::buffer::{Buffer, dtype_of};
 use crate::error::guarded;
+use crate::recording::Recording;
 
 /// An open device.
 #[pyclass(frozen, module = "neurenix_backend_webgpu._native")]
@@ -82,6 +84,24 @@ impl Device {
         if self.device.is_ours() {
             let _ = py.detach(|| guarded(|| self.device.synchronize()));
         }
+    }
+
+    /// Have this thread's kernels recorded instead of run.
+    fn begin_recording(&self) -> PyResult<()> {
+        guarded(|| recording::begin(self.device))
+    }
+
+    /// End that. A run replaces the placeholders; the recording keeps what it owns.
+    fn end_recording(
+        &self,
+        placeholders: Vec<PyRef<'_, Buffer>>,
+        own: Vec<PyRef<'_, Buffer>>,
+    ) -> PyResult<Recording> {
+        let blocks = |buffers: &[PyRef<'_, Buffer>]| -> Vec<_> {
+            buffers.iter().map(|buffer| Arc::clone(&buffer.block)).collect()
+        };
+        guarded(|| recording::end(self.device, &blocks(&placeholders), blocks(&own)))
+            .map(|work| Recording { work })
     }
 
     /// Return what the memory pool holds: bytes in use, bytes cached, the most in use at once.

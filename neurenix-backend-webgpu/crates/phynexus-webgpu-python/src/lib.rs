@@ -9,6 +9,7 @@ mod device;
 mod error;
 mod kernel;
 mod listing;
+mod recording;
 
 use pyo3::prelude::*;
 
@@ -17,5 +18,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     buffer::register(module)?;
     device::register(module)?;
     kernel::register(module)?;
-    listing::register(module)
+    listing::register(module)?;
+    recording::register(module)
 }

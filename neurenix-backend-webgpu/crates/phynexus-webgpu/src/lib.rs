@@ -20,5 +20,6 @@ pub mod ops;
 pub mod pipeline;
 pub mod readback;
 pub mod recorder;
+pub mod recording;
 pub mod shader;
 pub mod tensor;

@@ -154,7 +154,7 @@ impl Lister {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::{Listing, Part, Step, begin_capture, end_capture};
@@ -167,7 +167,7 @@ mod tests {
     use crate::tensor::Tensor;
 
     /// The offline device is one, and so is its capture.
-    static ALONE: Mutex<()> = Mutex::new(());
+    pub(crate) static ALONE: Mutex<()> = Mutex::new(());
 
     fn blocks(device: &'static Device, count: usize) -> Vec<Arc<Block>> {
         (0..count).map(|_| Arc::new(allocate(device, 4 * 300).expect("there is memory"))).collect()

@@ -4,10 +4,11 @@
 //! soon as nobody refers to it: what is recorded later runs later.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::recording;
 
 /// The smallest block: as many bytes as a pool hands out at least.
 const SMALLEST_BYTES: u64 = 256;
@@ -19,6 +20,8 @@ pub struct Block {
     id: u64,
     size: u64,
     device: &'static Device,
+    /// Where it returns to, if not to the pool.
+    reserve: Option<Arc<Reserve>>,
 }
 
 impl Block {
@@ -46,11 +49,54 @@ impl Block {
 impl Drop for Block {
     fn drop(&mut self) {
         let Some(buffer) = self.buffer.take() else { return };
-        if self.device.is_ours() {
+        if let Some(reserve) = &self.reserve {
+            reserve.free().push((buffer, self.id));
+        } else if self.device.is_ours() {
             self.device.pool().take_back(buffer, self.id);
         } else {
             // After a fork, the locks and threads of the driver are not in a state to be used.
             std::mem::forget(buffer);
+        }
+    }
+}
+
+/// Memory that ops take for themselves while they are recorded. What they free is theirs to take
+/// again, and nobody else's until the recording is dropped.
+#[derive(Debug)]
+pub struct Reserve {
+    device: &'static Device,
+    free: Mutex<Vec<(wgpu::Buffer, u64)>>,
+}
+
+impl Reserve {
+    pub(crate) fn new(device: &'static Device) -> Self {
+        Self { device, free: Mutex::new(Vec::new()) }
+    }
+
+    fn free(&self) -> MutexGuard<'_, Vec<(wgpu::Buffer, u64)>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, capacity: u64) -> Option<(wgpu::Buffer, u64)> {
+        let mut free = self.free();
+        let place = free.iter().rposition(|(buffer, _)| buffer.size() == capacity)?;
+        Some(free.swap_remove(place))
+    }
+
+    /// How many bytes it has, of those that no op holds.
+    pub fn bytes(&self) -> u64 {
+        self.free().iter().map(|(buffer, _)| buffer.size()).sum()
+    }
+}
+
+impl Drop for Reserve {
+    fn drop(&mut self) {
+        for (buffer, id) in self.free().drain(..) {
+            if self.device.is_ours() {
+                self.device.pool().take_back(buffer, id);
+            } else {
+                std::mem::forget(buffer);
+            }
         }
     }
 }
@@ -173,7 +219,9 @@ pub fn allocate(device: &'static Device, bytes: u64) -> Result<Block> {
     }
     let capacity = capacity_for(size).min(largest & !3);
     let pool = device.pool();
-    let (buffer, id) = match pool.take(capacity) {
+    let reserve = recording::reserve();
+    let held = reserve.as_ref().and_then(|reserve| reserve.take(capacity));
+    let (buffer, id) = match held.or_else(|| pool.take(capacity)) {
         Some(found) => found,
         None => {
             let buffer = match device.create_buffer(capacity) {
@@ -191,7 +239,7 @@ pub fn allocate(device: &'static Device, bytes: u64) -> Result<Block> {
             (buffer, state.next_id)
         }
     };
-    Ok(Block { buffer: Some(buffer), id, size, device })
+    Ok(Block { buffer: Some(buffer), id, size, device, reserve })
 }
 
 fn exhausted(device: &Device, bytes: u64) -> Error {

@@ -34,16 +34,31 @@ impl Pipeline {
         parameters: &wgpu::Buffer,
         dispatch: &Dispatch,
     ) -> wgpu::BindGroup {
-        let part = |buffer, offset, size| {
-            wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: NonZeroU64::new(size) })
-        };
         let size = (dispatch.parameters.len() as u64 * 4).next_multiple_of(16);
-        let mut entries = Vec::with_capacity(1 + dispatch.bindings.len());
-        entries.push(wgpu::BindGroupEntry { binding: 0, resource: part(parameters, 0, size) });
-        for (number, binding) in dispatch.bindings.iter().enumerate() {
-            let resource = part(&binding.buffer, binding.offset, binding.size);
-            entries.push(wgpu::BindGroupEntry { binding: number as u32 + 1, resource });
-        }
+        let parts = dispatch.bindings.iter().map(|binding| (&binding.buffer, binding.offset, binding.size));
+        self.bind_parts(gpu, parameters, size, parts)
+    }
+
+    /// The bind group for so many bytes of parameters, and parts of buffers: offset and size in bytes.
+    pub(crate) fn bind_parts<'a>(
+        &self,
+        gpu: &wgpu::Device,
+        parameters: &'a wgpu::Buffer,
+        parameters_size: u64,
+        parts: impl Iterator<Item = (&'a wgpu::Buffer, u64, u64)>,
+    ) -> wgpu::BindGroup {
+        let all = std::iter::once((parameters, 0, parameters_size)).chain(parts);
+        let entries: Vec<_> = (0..)
+            .zip(all)
+            .map(|(binding, (buffer, offset, size))| wgpu::BindGroupEntry {
+                binding,
+                resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                    buffer,
+                    offset,
+                    size: NonZeroU64::new(size),
+                }),
+            })
+            .collect();
         gpu.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
             layout: &self.layout,

@@ -57,10 +57,8 @@ pub fn read(block: &Block, offset: u64, into: &mut [u8]) -> Result<()> {
 
 /// A buffer to copy to and map: a spare one that is large enough, or a new one.
 fn staging(device: &Device, size: u64) -> wgpu::Buffer {
-    if let Some(spare) = device.spare().pop() {
-        if spare.size() >= size {
-            return spare;
-        }
+    if let Some(spare) = device.spare().pop().filter(|spare| spare.size() >= size) {
+        return spare;
     }
     device.gpu().create_buffer(&wgpu::BufferDescriptor {
         label: Some("read-back"),

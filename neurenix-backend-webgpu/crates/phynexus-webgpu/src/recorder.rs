@@ -10,13 +10,14 @@ use std::sync::Arc;
 use crate::device::Device;
 use crate::memory::Block;
 use crate::pipeline::Pipeline;
+use crate::recording;
 
 /// Dispatches after which a batch is submitted.
 const BATCH: usize = 64;
 /// Space for the parameters of a batch.
 const PARAMETERS_BYTES: u64 = 1 << 16;
 /// Dynamic offsets are multiples of this on every adapter.
-const SLOT_BYTES: usize = 256;
+pub(crate) const SLOT_BYTES: usize = 256;
 /// Space for the small uploads of a batch.
 const UPLOADS_BYTES: u64 = 1 << 20;
 /// Larger uploads get a staging buffer of their own.
@@ -132,7 +133,9 @@ impl Recorder {
 
     /// Notes that work has been recorded that may find a fault: see [`crate::faults`].
     pub fn expect_faults(&mut self) {
-        self.checks = true;
+        if !recording::keep_faults() {
+            self.checks = true;
+        }
     }
 
     /// Whether there has been such work since the last call.
@@ -142,6 +145,7 @@ impl Recorder {
 
     /// Records a dispatch; submits the batch once it is long enough.
     pub fn dispatch(&mut self, device: &Device, dispatch: Dispatch) {
+        let Some(Command::Dispatch(dispatch)) = recording::keep(Command::Dispatch(dispatch)) else { return };
         let bytes = (dispatch.parameters.len() * 4).next_multiple_of(SLOT_BYTES);
         if self.parameters.len() + bytes > PARAMETERS_BYTES as usize {
             self.flush(device);
@@ -163,6 +167,7 @@ impl Recorder {
 
     /// Records a copy.
     pub fn copy(&mut self, copy: Copy) {
+        let Some(Command::Copy(copy)) = recording::keep(Command::Copy(copy)) else { return };
         if let Some(captured) = &mut self.captured {
             captured.commands.push(Command::Copy(copy.clone()));
         }
@@ -172,7 +177,7 @@ impl Recorder {
     /// Records that bytes are written to a block, whose source may be reused on return. They are
     /// padded to whole words with zeros.
     pub fn upload(&mut self, device: &Device, block: &Block, bytes: &[u8]) {
-        if bytes.is_empty() {
+        if bytes.is_empty() || recording::keep_upload() {
             return;
         }
         if let Some(captured) = &mut self.captured {

@@ -172,10 +172,9 @@ impl Launch {
         }
         let limit = device.limits().max_storage_buffer_binding_size;
         let large = self.tensors.iter().any(|(_, tensor, _)| tensor.block.buffer().size() > limit);
-        if large && self.exceeds(limit - 256) && self.kernel.driver == Driver::Elements {
-            if let Some(halves) = self.halves() {
-                return halves.iter().try_for_each(|half| half.run(device));
-            }
+        let cut = large && self.exceeds(limit - 256) && self.kernel.driver == Driver::Elements;
+        if let Some(halves) = cut.then(|| self.halves()).flatten() {
+            return halves.iter().try_for_each(|half| half.run(device));
         }
         self.record(device, limit)
     }
