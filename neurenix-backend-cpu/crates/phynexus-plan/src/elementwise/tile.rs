@@ -45,6 +45,43 @@ struct Run {
     step: usize,
 }
 
+/// Computes a function of a vector after the other; at the end, of as many lanes as are left.
+///
+/// A closure of so much code, as [`map`] takes, is not inlined: each of its operations would become
+/// a call, since outside of a kernel the compiler may not use the instruction set.
+macro_rules! functions {
+    ($simd:ident, $x:ident, $out:ident, $count:ident, $v:ident => $value:expr) => {{
+        let mut start = 0;
+        while start + LANES <= $count {
+            let $v = $simd.load($x.at.add(start * $x.step));
+            $simd.store($out.at.add(start), $value);
+            start += LANES;
+        }
+        let rest = $count - start;
+        if rest > 0 {
+            let $v = $x.load_first($simd, start, rest);
+            $simd.store_first($out.at.add(start), rest, $value);
+        }
+    }};
+}
+
+impl Run {
+    /// The last vector of which `many` lanes are left, from element `start` on.
+    ///
+    /// # Safety
+    /// As many floats are there, or 16 of step 0.
+    #[inline(always)]
+    unsafe fn load_first<S: Simd>(self, simd: S, start: usize, many: usize) -> S::F32 {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self.step {
+                0 => simd.load(self.at),
+                _ => simd.load_first(self.at.add(start), many),
+            }
+        }
+    }
+}
+
 impl Stretch<'_> {
     #[inline(always)]
     fn floats(&self, source: Source, start: usize) -> Run {
@@ -76,18 +113,18 @@ impl Stretch<'_> {
                         Unary::Sqrt => map(simd, [x], out, count, |[x]| simd.sqrt(x)),
                         Unary::Floor => map(simd, [x], out, count, |[x]| simd.floor(x)),
                         Unary::Round => map(simd, [x], out, count, |[x]| simd.round(x)),
-                        Unary::Exp => map(simd, [x], out, count, |[x]| math::exp(simd, x)),
-                        Unary::Tanh => map(simd, [x], out, count, |[x]| math::tanh(simd, x)),
-                        Unary::Erf => map(simd, [x], out, count, |[x]| math::erf(simd, x)),
-                        Unary::Sigmoid => map(simd, [x], out, count, |[x]| math::sigmoid(simd, x)),
+                        Unary::Exp => functions!(simd, x, out, count, v => math::exp(simd, v)),
+                        Unary::Tanh => functions!(simd, x, out, count, v => math::tanh(simd, v)),
+                        Unary::Erf => functions!(simd, x, out, count, v => math::erf(simd, v)),
+                        Unary::Sigmoid => functions!(simd, x, out, count, v => math::sigmoid(simd, v)),
                         Unary::Silu => {
-                            map(simd, [x], out, count, |[x]| simd.mul(x, math::sigmoid(simd, x)));
+                            functions!(simd, x, out, count, v => simd.mul(v, math::sigmoid(simd, v)));
                         }
                         Unary::Gelu { by_tanh: false } => {
-                            map(simd, [x], out, count, |[x]| gelu(simd, x, false));
+                            functions!(simd, x, out, count, v => gelu(simd, v, false));
                         }
                         Unary::Gelu { by_tanh: true } => {
-                            map(simd, [x], out, count, |[x]| gelu(simd, x, true));
+                            functions!(simd, x, out, count, v => gelu(simd, v, true));
                         }
                     }
                 }
@@ -164,10 +201,7 @@ unsafe fn map<S: Simd, const N: usize>(
         }
         let rest = count - whole;
         if rest > 0 {
-            let x = from.map(|run| match run.step {
-                0 => simd.load(run.at),
-                _ => simd.load_first(run.at.add(whole), rest),
-            });
+            let x = from.map(|run| run.load_first(simd, whole, rest));
             simd.store_first(out.at.add(whole), rest, f(x));
         }
     }
