@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
+from weakref import ref
 
 import neurenix
 from neurenix import Tensor
@@ -87,7 +88,8 @@ class Split:
         self._traces: dict[Any, Trace] = {}
         self._cuts: dict[InputKey, Cut | None] = {}
         self._sides: dict[InputKey, FrozenSide | None] = {}
-        self._kin = tuple(kin)
+        # Weakly: each has kin of its own, and none is to outlive its freezing.
+        self._kin = [ref(split) for split in kin]
         self._replays: dict[Any, Run] = {}
         self.statistics: list[Tensor] = []
         first = self._trace(described(leaves_of_metas(self._example)), 2)
@@ -108,16 +110,19 @@ class Split:
         """Return the frozen part for samples of some shape."""
         if inputs not in self._sides:
             cut = self._cut(inputs)
-            kin = (side for split in self._kin for side in split._sides.values() if side)
+            kin = (side for split in self._relatives() for side in split._sides.values() if side)
             self._sides[inputs] = (
                 None if cut is None else FrozenSide(cut, self._named, self.plans, kin)
             )
         return self._sides[inputs]
 
+    def _relatives(self) -> Iterator[Split]:
+        return (split for split in (each() for each in self._kin) if split is not None)
+
     def _fingerprint(self) -> Fingerprint:
         """Return the fingerprint of the frozen weights, one for all that have the same."""
         tensors = [] if self.first is None else self.first.tensors
-        found = (split.weights for split in self._kin if split.weights.is_of(tensors))
+        found = (split.weights for split in self._relatives() if split.weights.is_of(tensors))
         return next(found, None) or Fingerprint(tensors)
 
     def frozen_graph(self, inputs: InputKey) -> Graph | None:
