@@ -44,7 +44,10 @@ def served(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def running_chromium() -> Iterator[Any]:
-    """Give a browser; the test that wants it is skipped where Chromium or Playwright is missing."""
+    """Give a context of a browser, which makes pages.
+
+    The test that wants it is skipped where Chromium or Playwright is missing.
+    """
     program = os.environ.get("NEURENIX_TEST_CHROMIUM") or next(
         filter(None, map(shutil.which, _NAMES)), None
     )
@@ -56,5 +59,8 @@ def running_chromium() -> Iterator[Any]:
         browser = running.chromium.launch(
             executable_path=program, args=_ARGUMENTS, chromium_sandbox=False
         )
-        yield browser
+        context = browser.new_context()
+        # For a browser that hangs; a busy machine may take long without being wrong.
+        context.set_default_timeout(300_000)
+        yield context
         browser.close()

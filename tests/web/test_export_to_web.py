@@ -63,7 +63,7 @@ def exported(run: Path) -> Path:
 def answer(page: Any, photo: Path) -> dict[str, float]:
     """Choose a photo, and return the probabilities that the page shows."""
     page.set_input_files("#photo", str(photo))
-    page.wait_for_selector("#answers[data-backend]", timeout=120_000)
+    page.wait_for_selector("#answers[data-backend]")
     bars = page.query_selector_all("#answers li")
     return {
         bar.get_attribute("data-class"): float(bar.get_attribute("data-probability"))
@@ -88,7 +88,7 @@ def test_the_page_answers_like_predict(
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda message: problems.append(message.text))
         page.goto(f"{address}?backend={backend}")
-        page.wait_for_selector("#computing:not([hidden])", timeout=120_000)
+        page.wait_for_selector("#computing:not([hidden])")
         note = page.inner_text("#backend-note")
         if backend == "webgpu" and "finds no GPU" in note:
             pytest.skip(f"this Chromium has no WebGPU: {note}")

@@ -143,6 +143,24 @@ def test_damaged_orientation_is_none(run_module: RunModule, cut: int) -> None:
     assert run_module(code, exif=to_text(data[:cut])) == 1
 
 
+def test_a_browser_that_alters_pixels_is_found(run_module: RunModule) -> None:
+    code = """
+    const { altersPixels } = await import("./decode.js");
+    const kind = OffscreenCanvasRenderingContext2D.prototype;
+    const { getImageData } = kind;
+    const before = altersPixels();
+    kind.getImageData = function (...part) {
+      const found = getImageData.apply(this, part);
+      found.data[1234] ^= 1;
+      return found;
+    };
+    const after = altersPixels();
+    kind.getImageData = getImageData;
+    return [before, after];
+    """
+    assert run_module(code) == [False, True]
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [

@@ -138,6 +138,7 @@ def test_a_chosen_photo_is_classified(visit: Visit, photos: dict[str, Path]) -> 
     shares = [visit.page.inner_text(f"li[data-class='{name}'] .share") for name in CLASSES]
     assert all(re.fullmatch(r"\d+\.\d+ %", share) for share in shares)
     assert "plain JavaScript" in visit.text("#timing")
+    assert not visit.page.is_visible("#altered")
     assert visit.page.get_attribute("#preview", "src").startswith("blob:")
 
 
@@ -313,6 +314,19 @@ def test_a_shader_that_does_not_compile_is_said(
     assert "WebGPU is not used: " in note
 
 
+def test_work_that_fails_is_done_in_javascript(
+    chromium: Any, with_webgpu: Path, photos: dict[str, Path]
+) -> None:
+    plan = json.loads((with_webgpu / "plan.json").read_text())
+    next(step for step in plan["webgpu"]["steps"] if "groups" in step)["groups"] = [1 << 20, 1, 1]
+    (with_webgpu / "plan.json").write_text(json.dumps(plan))
+    backend, note = backend_of(chromium, with_webgpu, "?backend=webgpu", photos["blue"])
+    if "finds no GPU" in note:
+        pytest.skip(f"this Chromium has no WebGPU: {note}")
+    assert backend == "javascript"
+    assert "WebGPU stopped: " in note
+
+
 def test_what_computes_can_be_changed(
     chromium: Any, with_webgpu: Path, photos: dict[str, Path]
 ) -> None:
@@ -350,11 +364,12 @@ def test_a_page_opened_as_a_file_says_what_to_do(chromium: Any, exported: Path) 
 
 def test_a_page_without_javascript_says_so(chromium: Any, exported: Path) -> None:
     with served(exported) as address:
-        page = chromium.new_page(java_script_enabled=False)
+        context = chromium.browser.new_context(java_script_enabled=False)
+        page = context.new_page()
         page.goto(address)
         assert page.is_visible("#not-started")
         assert "JavaScript is switched off" in page.inner_text("#not-started")
-        page.close()
+        context.close()
 
 
 def test_many_classes_are_folded_away(

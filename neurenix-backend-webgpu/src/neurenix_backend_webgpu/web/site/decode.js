@@ -38,13 +38,39 @@ export async function decodePhoto(file) {
   return new Photo(bitmap, await orientationLeft(file));
 }
 
+/**
+ * Whether the browser alters what pages read of a canvas: some do, so that nobody can recognise
+ * them by how they draw.
+ */
+export function altersPixels() {
+  const side = 64;
+  const context = contextOf(new OffscreenCanvas(side, side));
+  context.fillStyle = "rgb(50 100 150)";
+  context.fillRect(0, 0, side, side);
+  const { data } = context.getImageData(0, 0, side, side);
+  const expected = [50, 100, 150, 255];
+  return data.some((value, index) => value !== expected[index % 4]);
+}
+
+function contextOf(canvas) {
+  const context = canvas.getContext("2d", {
+    alpha: false,
+    colorSpace: "srgb",
+    willReadFrequently: true, // the canvas stays in memory, not on the GPU
+  });
+  context.imageSmoothingEnabled = false; // pixels stay what they are when they are turned
+  return context;
+}
+
 async function explain(file) {
   const head = new Uint8Array(await file.slice(0, 4).arrayBuffer());
   const known = UNREAD_FORMATS.find(({ starts }) =>
     starts.some((start) => start.every((byte, index) => head[index] === byte)),
   );
-  if (known) return `This browser cannot read ${known.name} files. Choose a JPEG, PNG or WebP photo.`;
-  return "The file is damaged, or no photo. Choose a JPEG, PNG or WebP photo.";
+  const problem = known
+    ? `This browser cannot read ${known.name} files.`
+    : "The file is damaged, or no photo.";
+  return `${problem} Choose a JPEG, PNG or WebP photo.`;
 }
 
 /** A photo whose pixels are read band by band, so that no canvas is too large for the browser. */
@@ -64,12 +90,7 @@ class Photo {
   rows(first, count) {
     if (this.canvas === null || this.canvas.height < count) {
       this.canvas = new OffscreenCanvas(this.width, count);
-      this.context = this.canvas.getContext("2d", {
-        alpha: false,
-        colorSpace: "srgb",
-        willReadFrequently: true, // the canvas stays in memory, not on the GPU
-      });
-      this.context.imageSmoothingEnabled = false; // pixels stay what they are when they are turned
+      this.context = contextOf(this.canvas);
     }
     const [a, b, c, d, left, top] = this.transform;
     this.context.resetTransform();

@@ -123,7 +123,7 @@ const HANDLERS = {
     fail(message);
   },
 
-  answer({ id, backend, probabilities, frame, preparing_ms, computing_ms }) {
+  answer({ id, backend, probabilities, frame, altered, preparing_ms, computing_ms }) {
     if (id !== state.id) return; // another photo has been chosen meanwhile
     say("");
     showAnswer(ranked(state.plan.classes, probabilities));
@@ -131,6 +131,7 @@ const HANDLERS = {
     element("timing").textContent =
       `Computed with ${NAMES[backend]} in ${duration(computing_ms)}, ` +
       `after ${duration(preparing_ms)} of reading the photo.`;
+    element("altered").hidden = !altered;
     element("answers").dataset.backend = backend;
   },
 

@@ -115,7 +115,9 @@ function rowsComeFirst(image, size) {
 }
 
 function imageOf(pixels, width) {
-  return { width, rows: (first, count) => pixels.subarray(first * width * 4, (first + count) * width * 4) };
+  const length = width * 4;
+  const rows = (first, count) => pixels.subarray(first * length, (first + count) * length);
+  return { width, rows };
 }
 
 function withoutAlpha(pixels) {

@@ -1,7 +1,7 @@
 // A model on WebGPU: the work that Neurenix's WebGPU backend recorded, repeated.
 //
-// plan.json lists shaders, buffers and steps. All but the input is the same in every run: pipelines,
-// parameters and bind groups are made once.
+// plan.json lists shaders, buffers and steps. All but the input is the same in every run:
+// pipelines, parameters and bind groups are made once.
 
 /** Why WebGPU is not used. */
 export class Unavailable extends Error {}
@@ -101,6 +101,7 @@ export class WebGpu {
   async run(values) {
     const { device, work } = this;
     device.queue.writeBuffer(this.buffers[work.input.buffer], work.input.offset, values);
+    device.pushErrorScope("validation");
     const encoder = device.createCommandEncoder();
     let pass = null;
     for (const step of this.steps) {
@@ -121,10 +122,14 @@ export class WebGpu {
     const { buffer, offset, size } = work.output;
     encoder.copyBufferToBuffer(this.buffers[buffer], offset, this.staging, 0, size);
     device.queue.submit([encoder.finish()]);
-    await this.staging.mapAsync(GPUMapMode.READ);
+    const [error] = await Promise.all([
+      device.popErrorScope(),
+      this.staging.mapAsync(GPUMapMode.READ),
+    ]);
     const result = new Float32Array(this.staging.getMappedRange().slice(0));
     this.staging.unmap();
-    if (this.trouble !== null) throw new Error(this.trouble);
+    const trouble = error?.message ?? this.trouble;
+    if (trouble !== null) throw new Error(trouble);
     return result;
   }
 
@@ -140,7 +145,8 @@ async function findAdapter(software) {
   if (!navigator.gpu) throw new Unavailable("this browser does not have it");
   const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) throw new Unavailable("this browser finds no GPU for it");
-  if (adapter.info.isFallbackAdapter && !software) {
+  const emulated = adapter.info.isFallbackAdapter ?? adapter.isFallbackAdapter; // of older browsers
+  if (emulated && !software) {
     throw new Unavailable("this browser emulates it on the processor");
   }
   return adapter;

@@ -6,7 +6,7 @@
 
 import { probabilitiesOf } from "./answer.js";
 import { openBackend } from "./backends.js";
-import { decodePhoto, PhotoError } from "./decode.js";
+import { altersPixels, decodePhoto, PhotoError } from "./decode.js";
 import { loadPlan, loadWeights, ModelError } from "./model.js";
 import { cropFrame, cropOf, normalise } from "./preprocess.js";
 
@@ -55,6 +55,7 @@ async function classify({ id, file }) {
     backend: backend.name,
     probabilities: probabilitiesOf(logits, plan.temperature),
     frame,
+    altered: altersPixels(),
     preparing_ms: prepared - began,
     computing_ms: done - prepared,
   });
@@ -83,5 +84,6 @@ self.addEventListener("message", ({ data }) => {
 function report(error, { kind, id }) {
   const expected = error instanceof PhotoError || error instanceof ModelError;
   const message = expected ? error.message : `Something went wrong: ${error.message}`;
-  postMessage(kind === "classify" ? { kind: "rejected", id, message } : { kind: "failed", message });
+  const answer = kind === "classify" ? { kind: "rejected", id } : { kind: "failed" };
+  postMessage({ ...answer, message });
 }

@@ -11,4 +11,11 @@ import { POOLING } from "./pooling.js";
 import { PRODUCTS } from "./products.js";
 import { REDUCTIONS } from "./reductions.js";
 
-export const KERNELS = { conv2d, ...ELEMENTWISE, ...MOVEMENT, ...POOLING, ...PRODUCTS, ...REDUCTIONS };
+export const KERNELS = {
+  conv2d,
+  ...ELEMENTWISE,
+  ...MOVEMENT,
+  ...POOLING,
+  ...PRODUCTS,
+  ...REDUCTIONS,
+};
