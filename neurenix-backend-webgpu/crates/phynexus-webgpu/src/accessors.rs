@@ -53,6 +53,10 @@ pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic
     if access == Access::Atomic {
         writeln!(text, "fn {name}_at(place: u32) -> u32 {{ return atomicLoad(&{buffer}[place]); }}")?;
         writeln!(text, "fn {name}_max(place: u32, value: u32) {{ atomicMax(&{buffer}[place], value); }}")?;
+        writeln!(
+            text,
+            "fn {name}_exchange(place: u32, value: u32) -> u32 {{ return atomicExchange(&{buffer}[place], value); }}"
+        )?;
         return writeln!(
             text,
             "fn {name}_add(place: u32, value: u32) -> u32 {{ return atomicAdd(&{buffer}[place], value); }}"

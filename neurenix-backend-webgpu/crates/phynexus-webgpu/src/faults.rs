@@ -13,7 +13,8 @@ use crate::readback;
 use crate::tensor::Tensor;
 
 /// The ops that note faults; the number of one is its place here plus 1.
-const OPS: &[&str] = &["gather", "scatter", "scatter_add", "take", "put", "cross_entropy", "embedding"];
+const OPS: &[&str] =
+    &["gather", "scatter", "scatter_add", "take", "put", "cross_entropy", "embedding", "max_pool2d_backward"];
 
 const WORDS: usize = 4;
 

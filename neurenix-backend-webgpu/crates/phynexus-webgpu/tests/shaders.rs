@@ -116,10 +116,26 @@ fn samples(op: &str, dtype: DType, layout: Layout) -> Vec<Sample> {
             })
             .concat(),
         "random_bits" => vec![sample(dense(DType::I32, &[7]), &[dense(DType::I32, &[3])], &[])],
-        "matmul" => vec![sample(dense(dtype, &[2, 3, 5]), &[x(&[2, 3, 4]), x(&[4, 5])], &[])],
+        // Few rows, and as many as tiles are for.
+        "matmul" => vec![
+            sample(dense(dtype, &[2, 3, 5]), &[x(&[2, 3, 4]), x(&[4, 5])], &[]),
+            sample(dense(dtype, &[2, 7, 5]), &[x(&[2, 7, 4]), x(&[4, 5])], &[]),
+        ],
+        "linear" => vec![
+            sample(dense(dtype, &[2, 5]), &[dense(dtype, &[2, 4]), dense(dtype, &[5, 4])], &[]),
+            sample(
+                dense(dtype, &[2, 7, 5]),
+                &[dense(dtype, &[2, 7, 4]), dense(dtype, &[5, 4]), dense(dtype, &[5])],
+                &[],
+            ),
+        ],
+        _ if op.contains("conv2d") || op.contains("pool2d") => images::samples(op, dtype),
         _ => composites::samples(op, dtype, layout),
     }
 }
+
+#[path = "shaders/images.rs"]
+mod images;
 
 #[path = "shaders/composites.rs"]
 mod composites;

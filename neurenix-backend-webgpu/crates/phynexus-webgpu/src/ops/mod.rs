@@ -4,14 +4,17 @@
 //! the table that Python reads. To add an op: its WGSL file, a function from [`Call`] to
 //! [`Launch`]es, and a row.
 
+pub mod conv;
 pub mod elementwise;
 pub mod indexing;
 pub mod launch;
 pub mod matmul;
 pub mod movement;
+pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod scatter;
+pub mod windows;
 
 use crate::attributes::Attributes;
 use crate::device::Device;
@@ -94,6 +97,8 @@ pub fn operations() -> Vec<Operation> {
         scatter::operations(),
         random::operations(),
         matmul::operations(),
+        conv::operations(),
+        pool::operations(),
     ]
     .concat()
 }

@@ -23,7 +23,8 @@ const SERIAL: usize = 64;
 /// The same where neighbouring outputs read neighbouring elements, as sums of columns do.
 const SERIAL_ACROSS: usize = 4096;
 
-static BETTER: Part = Part { text: include_str!("../../wgsl/reduce/better.wgsl"), needs: FOR_CASTS };
+/// Which of two values is the better one.
+pub static BETTER: Part = Part { text: include_str!("../../wgsl/reduce/better.wgsl"), needs: FOR_CASTS };
 static FOR_PLACES: &[&Part] = &[&BETTER];
 
 macro_rules! kernel {

@@ -9,7 +9,6 @@ const EACH: u32 = 4u;
 var<workgroup> rows: array<array<X, TILE>, STEPS>;
 var<workgroup> columns: array<array<Y, TILE>, STEPS>;
 
-fn multiply_add_float(sum: f32, x: f32, y: f32) -> f32 { return fma(x, y, sum); }
 
 fn multiply_add_int(sum: i32, x: i32, y: i32) -> i32 { return sum + x * y; }
 
@@ -27,7 +26,7 @@ fn main(
     let first_column = group.x * TILE;
     let my_row = (local / 16u) * EACH;
     let my_column = (local % 16u) * EACH;
-    for (var batch = group.z; batch < params.batches; batch += groups.z) {
+    for (var batch = group.z; batch < params.turns; batch += groups.z) {
         let x_base = params.x_offset + x_batch_place(batch);
         let y_base = params.y_offset + y_batch_place(batch);
         var sums = array<array<Out, EACH>, EACH>();

@@ -1,0 +1,2 @@
+
+fn plain(sum: f32, column: u32) -> f32 { return sum; }
