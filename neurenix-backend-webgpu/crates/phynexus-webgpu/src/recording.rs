@@ -6,7 +6,6 @@
 //! own. Bind groups are kept from run to run for as long as they see the same memory.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::device::Device;
@@ -71,12 +70,11 @@ pub fn end(device: &'static Device, externals: &[Arc<Block>], own: Vec<Arc<Block
     if open.uploads {
         return Err(Error::Value("an op copies values from the host, and cannot be repeated".to_owned()));
     }
-    let numbers: HashMap<wgpu::Buffer, usize> =
-        externals.iter().enumerate().map(|(number, block)| (block.buffer().clone(), number)).collect();
-    if numbers.len() < externals.len() {
+    let placeholders: Vec<&wgpu::Buffer> = externals.iter().map(|block| block.buffer()).collect();
+    if (1..placeholders.len()).any(|number| placeholders[..number].contains(&placeholders[number])) {
         return Err(Error::Value("two of a recording's tensors share their memory".to_owned()));
     }
-    Ok(Recording::new(device, open, own, &numbers))
+    Ok(Recording::new(device, open, own, &placeholders))
 }
 
 /// Keeps a command if this thread is recording; else gives it back.
@@ -115,8 +113,9 @@ enum Source {
 }
 
 impl Source {
-    fn of(buffer: &wgpu::Buffer, numbers: &HashMap<wgpu::Buffer, usize>) -> Self {
-        numbers.get(buffer).map_or_else(|| Self::Own(buffer.clone()), |&number| Self::External(number))
+    fn of(buffer: &wgpu::Buffer, placeholders: &[&wgpu::Buffer]) -> Self {
+        let number = placeholders.iter().position(|placeholder| *placeholder == buffer);
+        number.map_or_else(|| Self::Own(buffer.clone()), Self::External)
     }
 
     fn resolve<'a>(&'a self, externals: &'a [Arc<Block>]) -> &'a wgpu::Buffer {
@@ -191,10 +190,10 @@ impl Recording {
         device: &'static Device,
         open: Open,
         own: Vec<Arc<Block>>,
-        numbers: &HashMap<wgpu::Buffer, usize>,
+        placeholders: &[&wgpu::Buffer],
     ) -> Self {
         let mut bytes: Vec<u8> = Vec::new();
-        let mut sizes = vec![0; numbers.len()];
+        let mut sizes = vec![0; placeholders.len()];
         let mut reaches = |source: &Source, end: u64| {
             if let Source::External(number) = source {
                 sizes[*number] = end.max(sizes[*number]);
@@ -213,7 +212,7 @@ impl Recording {
                     let mut externals = Vec::new();
                     let mut parts = Vec::with_capacity(dispatch.bindings.len());
                     for binding in dispatch.bindings {
-                        let source = Source::of(&binding.buffer, numbers);
+                        let source = Source::of(&binding.buffer, placeholders);
                         if let Source::External(number) = source {
                             externals.push(number);
                         }
@@ -230,8 +229,8 @@ impl Recording {
                     })
                 }
                 Command::Copy(copy) => {
-                    let from = (Source::of(&copy.from.0, numbers), copy.from.1);
-                    let to = (Source::of(&copy.to.0, numbers), copy.to.1);
+                    let from = (Source::of(&copy.from.0, placeholders), copy.from.1);
+                    let to = (Source::of(&copy.to.0, placeholders), copy.to.1);
                     reaches(&from.0, from.1 + copy.size);
                     reaches(&to.0, to.1 + copy.size);
                     Step::Copy { from, to, size: copy.size }

@@ -68,7 +68,7 @@ fn copy(call: &Call<'_>) -> Result<()> {
 pub fn copied(call: &Call<'_>, out: &Tensor, x: &Tensor) -> Result<()> {
     let size = (x.count() * x.dtype.bytes()) as u64;
     let (from, to) = ((x.offset * x.dtype.bytes()) as u64, (out.offset * out.dtype.bytes()) as u64);
-    if out.shape == x.shape && out.is_dense() && x.is_dense() && (size | from | to) % 4 == 0 {
+    if out.shape == x.shape && out.is_dense() && x.is_dense() && (size | from | to).is_multiple_of(4) {
         if size != 0 {
             let (from, to) = ((x.block.buffer().clone(), from), (out.block.buffer().clone(), to));
             call.device.recorder().copy(Copy { from, to, size });
