@@ -1,6 +1,7 @@
 //! Elementwise ops: a table of names, dtypes and functions in WGSL.
 
 use super::{COMPUTED, Call, Launch, Operation};
+use crate::device::Device;
 use crate::dtype::{DType, Kind};
 use crate::error::{Error, Result};
 use crate::shader::{Driver, Kernel, Part};
@@ -24,6 +25,7 @@ part!(WIDE, "wide.wgsl",);
 part!(TRIGONOMETRY, "trigonometry.wgsl", EXP, WIDE);
 part!(TANH, "tanh.wgsl", EXP);
 part!(ERF, "erf.wgsl", EXP);
+part!(GELU, "gelu.wgsl", TANH, ERF);
 part!(POW, "pow.wgsl", EXP, LOG);
 part!(REMAINDER, "remainder.wgsl", FLOAT);
 part!(INT, "int.wgsl",);
@@ -32,6 +34,7 @@ part!(CAST, "cast.wgsl", FLOAT, INT, LONG);
 
 static FOR_INTS: &[&Part] = &[&INT];
 static FOR_LONGS: &[&Part] = &[&LONG];
+static FOR_GELU: &[&Part] = &[&GELU];
 /// What the functions from kind to kind need.
 pub static FOR_CASTS: &[&Part] = &[&CAST];
 
@@ -163,6 +166,11 @@ fn unary(call: &Call<'_>) -> Result<()> {
     Launch::new(&UNARY, call.out()).input("x", x).function(name, parts).run(call.device)
 }
 
+fn gelu(call: &Call<'_>) -> Result<()> {
+    let name = if call.attributes.text("approximate")? == "tanh" { "gelu_tanh" } else { "gelu_erf" };
+    Launch::new(&UNARY, call.out()).input("x", call.input(0)?).function(name, FOR_GELU).run(call.device)
+}
+
 fn binary(call: &Call<'_>) -> Result<()> {
     let (x, y) = (call.input(0)?, call.input(1)?);
     let (name, parts) = chosen(BINARY_FUNCTIONS, call.op, x.dtype.kind())?;
@@ -173,9 +181,13 @@ fn cast(call: &Call<'_>) -> Result<()> {
     convert(call, call.input(0)?)
 }
 
-/// Records that `out` becomes the values of `x` in its dtype.
+/// Records that the first output becomes the values of `x` in its dtype.
 pub fn convert(call: &Call<'_>, x: &Tensor) -> Result<()> {
-    let out = call.out();
+    converted(call.device, call.out(), x)
+}
+
+/// Records that `out` becomes the values of `x` in its dtype.
+pub fn converted(device: &'static Device, out: &Tensor, x: &Tensor) -> Result<()> {
     let name = match (x.dtype.kind(), out.dtype.kind()) {
         (Kind::Float, Kind::Int) if out.dtype == DType::Bool => "float_to_truth",
         (Kind::Int, Kind::Int) if out.dtype == DType::Bool => "int_to_truth",
@@ -190,7 +202,7 @@ pub fn convert(call: &Call<'_>, x: &Tensor) -> Result<()> {
         (Kind::Long, Kind::Int) => "long_to_int",
         (Kind::Long, Kind::Long) => "long_to_long",
     };
-    Launch::new(&UNARY, out).input("x", x).function(name, FOR_CASTS).run(call.device)
+    Launch::new(&UNARY, out).input("x", x).function(name, FOR_CASTS).run(device)
 }
 
 /// x where the condition holds, y elsewhere; of any dtype, as it only moves bits.
@@ -208,5 +220,6 @@ pub fn operations() -> Vec<Operation> {
     let row = |op, run, dtypes| Operation { op, run, dtypes, strided: true, in_place: true };
     let unary = UNARY_FUNCTIONS.iter().map(|function| row(function.op, unary, function.dtypes));
     let binary = BINARY_FUNCTIONS.iter().map(|function| row(function.op, binary, function.dtypes));
-    unary.chain(binary).chain([row("cast", cast, COMPUTED), row("where", choose, COMPUTED)]).collect()
+    let others = [row("cast", cast, COMPUTED), row("where", choose, COMPUTED), row("gelu", gelu, FLOATS)];
+    unary.chain(binary).chain(others).collect()
 }

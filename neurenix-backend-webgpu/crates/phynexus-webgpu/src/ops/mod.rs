@@ -4,16 +4,23 @@
 //! the table that Python reads. To add an op: its WGSL file, a function from [`Call`] to
 //! [`Launch`]es, and a row.
 
+pub mod batch_norm;
 pub mod conv;
 pub mod elementwise;
 pub mod indexing;
+pub mod joining;
 pub mod launch;
+pub mod layer_norm;
 pub mod matmul;
 pub mod movement;
+pub mod optimizer;
 pub mod pool;
 pub mod random;
 pub mod reduce;
 pub mod scatter;
+pub mod softmax;
+pub mod take;
+pub mod team;
 pub mod windows;
 
 use crate::attributes::Attributes;
@@ -99,6 +106,12 @@ pub fn operations() -> Vec<Operation> {
         matmul::operations(),
         conv::operations(),
         pool::operations(),
+        batch_norm::operations(),
+        softmax::operations(),
+        optimizer::operations(),
+        layer_norm::operations(),
+        take::operations(),
+        joining::operations(),
     ]
     .concat()
 }

@@ -214,6 +214,15 @@ impl<'a> Scatter<'a> {
     }
 }
 
+/// Records that `out` (rows, width) becomes, in every row, the sum of those of `value` (count, width) whose
+/// index (count) names it.
+pub fn add_rows(call: &Call<'_>, out: &Tensor, value: &Tensor, index: &Tensor) -> Result<()> {
+    let x = call.scratch(out.dtype, &out.shape)?;
+    filled(call.device, &x, &Value::Int(0))?;
+    let index = Tensor { shape: value.shape.clone(), strides: vec![1, 0], ..index.clone() };
+    Scatter { call, out: out.clone(), x, index, value: value.clone(), axis: 0 }.add_up()
+}
+
 /// The ops of this module.
 pub fn operations() -> Vec<Operation> {
     let row = |op, run, dtypes| Operation { op, run, dtypes, strided: true, in_place: false };
