@@ -10,19 +10,12 @@ was installed from the same sources stays as it is.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import importlib.metadata
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-BACKEND = Path(__file__).resolve().parents[1] / "neurenix-backend-webgpu"
-_STAMP = Path(sys.prefix) / "neurenix-backend-webgpu.sources"
-_WITHOUT_CARGO = (
-    "There is no cargo here, so the WebGPU backend is not built, and its tests are skipped. Rust's "
-    "installer, rustup, brings cargo."
-)
+from native_wheel import ROOT, install
+
+NAME = "neurenix-backend-webgpu"
 _WITHOUT_ADAPTER = (
     "There is no adapter here, so the tests of the WebGPU backend are skipped: on Debian, the "
     "package mesa-vulkan-drivers has one in software."
@@ -34,10 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Build the WebGPU backend and install it here.")
     parser.add_argument("--test", action="store_true", help="test the crate, which needs no GPU")
     wanted = parser.parse_args()
-    if shutil.which("cargo") is None:
-        print(_WITHOUT_CARGO)
+    if not install(NAME, "WebGPU backend", "its tests are skipped"):
         return
-    _install()
     if wanted.test:
         _run("cargo", "fmt", "--check")
         _run("cargo", "test", "--locked", "--release", "--quiet", "--package", "phynexus-webgpu")
@@ -46,42 +37,9 @@ def main() -> None:
         print(_WITHOUT_ADAPTER)
 
 
-def digest_of_sources() -> str:
-    """Return a digest of all that the backend is built from."""
-    digest = hashlib.sha256()
-    files = [BACKEND / "pyproject.toml", BACKEND / "Cargo.toml", BACKEND / "Cargo.lock"]
-    for folder in ("crates", "src"):
-        files += sorted((BACKEND / folder).rglob("*"))
-    for path in files:
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(f"{path.relative_to(BACKEND)}\0".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _install() -> None:
-    digest = digest_of_sources()
-    if _is_installed() and _STAMP.is_file() and _STAMP.read_text() == digest:
-        return
-    print("Building the WebGPU backend with cargo (some minutes the first time) ...", flush=True)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "--no-deps", "--force-reinstall", str(BACKEND)], check=False)
-    if done.returncode:
-        sys.exit("the WebGPU backend cannot be built; cargo's message is above")
-    _STAMP.write_text(digest)
-
-
-def _is_installed() -> bool:
-    try:
-        importlib.metadata.distribution(BACKEND.name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
 def _run(*command: str) -> None:
     print("$", *command, flush=True)
-    if subprocess.run(command, cwd=BACKEND, check=False).returncode:
+    if subprocess.run(command, cwd=ROOT / NAME, check=False).returncode:
         sys.exit(f"{' '.join(command)} failed")
 
 
