@@ -51,6 +51,12 @@ impl Memory<'_> {
         self.addresses[place.buffer].wrapping_add(place.offset).cast()
     }
 
+    /// The weights of a slot, which are prepared before a run.
+    pub fn kept<T: 'static>(&self, slot: usize) -> &T {
+        let found = self.prepared[slot].as_ref().and_then(|prepared| prepared.downcast_ref());
+        found.expect("a slot holds what its step's weights are packed into")
+    }
+
     /// A tensor that is read.
     ///
     /// # Safety

@@ -1,39 +1,40 @@
 //! Weights in the form in which steps read them: made once, and again when they have changed.
 
+use std::any::Any;
 use std::fmt;
 
-use phynexus_conv::int8::Int8PackedWeights;
-use phynexus_conv::{Bf16PackedWeights, PackedGradWeights, PackedWeights};
-use phynexus_gemm::{PackedB, PackedBf16, PackedInt8};
 use phynexus_kernels::KernelError;
 
 use crate::memory::Memory;
 
-/// Weights that a step reads.
-pub enum Prepared {
-    /// The right operand of a product.
-    Matrix(PackedB),
-    /// Weights and bias of a convolution.
-    Convolution(PackedWeights),
-    /// Weights of the gradient of a convolution with respect to its input.
-    Transposed(PackedGradWeights),
-    /// Weights and bias of a convolution of bfloat16.
-    Bf16Convolution(Bf16PackedWeights),
-    /// Weights and bias of a convolution of 8-bit integers.
-    Int8Convolution(Int8PackedWeights),
-    /// The right operand of a product of bfloat16.
-    Bf16Matrix(PackedBf16),
-    /// The right operand of a product of 8-bit integers, and what one in each column is worth.
-    Int8Matrix((PackedInt8, Vec<f32>)),
-}
+/// Weights that a step reads, of the type that its [`Pack`] says.
+pub type Prepared = Box<dyn Any + Send + Sync>;
 
-/// Makes weights ready for a step.
-pub trait Prepare: fmt::Debug + Send + Sync {
+/// Brings weights into the form in which a step reads them.
+pub trait Pack: fmt::Debug + Send + Sync {
+    /// The weights in that form.
+    type Packed: Any + Send + Sync;
+
     /// Reads the weights and returns them in their other form.
     ///
     /// # Errors
     /// There is no memory.
+    fn pack(&self, memory: &Memory<'_>) -> Result<Self::Packed, KernelError>;
+}
+
+/// [`Pack`], whatever the form.
+pub trait Prepare: fmt::Debug + Send + Sync {
+    /// As [`Pack::pack`].
+    ///
+    /// # Errors
+    /// There is no memory.
     fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError>;
+}
+
+impl<P: Pack> Prepare for P {
+    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
+        Ok(Box::new(self.pack(memory)?))
+    }
 }
 
 /// Weights that are kept between runs.
@@ -52,4 +53,22 @@ pub enum Weights {
     Kept(usize),
     /// They change from run to run: the step makes them itself.
     Anew,
+}
+
+impl Weights {
+    /// Calls `f` with the weights: those that were kept, or such as `pack` makes now.
+    ///
+    /// # Errors
+    /// There is no memory for them, or `f` fails.
+    pub fn with<P: Pack>(
+        self,
+        pack: &P,
+        memory: &Memory<'_>,
+        f: impl FnOnce(&P::Packed) -> Result<(), KernelError>,
+    ) -> Result<(), KernelError> {
+        match self {
+            Self::Kept(slot) => f(memory.kept(slot)),
+            Self::Anew => f(&pack.pack(memory)?),
+        }
+    }
 }

@@ -14,7 +14,7 @@ use crate::error::CompileError;
 use crate::fusion::{Layer, is_blockable};
 use crate::prepared::Weights;
 use crate::program::NodeId;
-use crate::steps::{Convolution, GradInput, GradWeight, PackConvolution, PackTransposed};
+use crate::steps::{Convolution, ConvolutionSource, GradInput, GradWeight, PackConvolution, PackTransposed};
 
 /// The shape of a convolution of inputs and weights of these sizes.
 fn shape(x: &[usize], weight: &[usize], attributes: &Attributes) -> Option<ConvShape> {
@@ -68,10 +68,12 @@ pub fn forward(builder: &mut Builder<'_>, layer: &Layer) -> Result<(), CompileEr
     sources.extend(node.inputs[2]);
     let pack = PackConvolution {
         plan: Arc::clone(&plan),
-        weight: builder.dense_input(weight)?.place,
-        bias: match node.inputs[2] {
-            Some(bias) => Some(builder.dense_input(bias)?.place),
-            None => None,
+        source: ConvolutionSource {
+            weight: builder.dense_input(weight)?.place,
+            bias: match node.inputs[2] {
+                Some(bias) => Some(builder.dense_input(bias)?.place),
+                None => None,
+            },
         },
     };
     let is_dense = sources.iter().all(|&value| builder.value(value).is_dense());

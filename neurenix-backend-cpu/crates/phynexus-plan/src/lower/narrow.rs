@@ -19,8 +19,8 @@ use crate::precision::{Format, Precision, quantization};
 use crate::prepared::Weights;
 use crate::program::{NodeId, ValueId};
 use crate::steps::{
-    Bf16Convolution, Extents, Int8Convolution, NarrowGlobalPool, NarrowLinear, NarrowMaxPool,
-    PackBf16Convolution, PackBf16Matrix, PackInt8Convolution, PackInt8Matrix, Source,
+    Bf16Convolution, ConvolutionSource, Extents, Int8Convolution, NarrowGlobalPool, NarrowLinear,
+    NarrowMaxPool, PackBf16Convolution, PackBf16Matrix, PackInt8Convolution, PackInt8Matrix,
 };
 
 /// What is added to the label of a layer that stays in float32: nothing in a plan of that.
@@ -60,14 +60,14 @@ fn operands(builder: &Builder<'_>, layer: &Layer) -> (ValueId, Vec<ValueId>) {
 }
 
 /// Where weights are, and whether they can be kept.
-fn source(builder: &mut Builder<'_>, weights: &[ValueId]) -> Result<(Source, bool), CompileError> {
+fn source(builder: &mut Builder<'_>, weights: &[ValueId]) -> Result<(ConvolutionSource, bool), CompileError> {
     let can_keep = is_dense(builder, weights);
     let weight = builder.dense_input(weights[0])?.place;
     let bias = match weights.get(1) {
         Some(&bias) => Some(builder.dense_input(bias)?.place),
         None => None,
     };
-    Ok((Source { weight, bias }, can_keep))
+    Ok((ConvolutionSource { weight, bias }, can_keep))
 }
 
 fn bf16_convolution(builder: &mut Builder<'_>, layer: &Layer, shape: &ConvShape) -> Result<(), CompileError> {
@@ -221,7 +221,7 @@ pub fn linear(builder: &mut Builder<'_>, layer: &Layer) -> Result<Result<(), Kep
         },
     };
     let x = builder.dense_input(x)?.place;
-    let (Source { weight, bias }, can_keep) = source(builder, &weights)?;
+    let (ConvolutionSource { weight, bias }, can_keep) = source(builder, &weights)?;
     let relu = layer.relu;
     if let Some(input) = form {
         let narrow = builder.scratch(count);

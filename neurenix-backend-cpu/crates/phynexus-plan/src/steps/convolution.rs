@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use phynexus_conv::{ConvError, ConvPlan, Epilogue, PackedWeights};
+use phynexus_conv::{ConvError, ConvPlan, ConvShape, Epilogue, PackedWeights};
 use phynexus_kernels::KernelError;
 use phynexus_runtime::threads;
 
 use crate::builder::Step;
 use crate::memory::{Memory, Place};
-use crate::prepared::{Prepare, Prepared, Weights};
+use crate::prepared::{Pack, Weights};
 
 /// What a kernel reports for an error of a convolution.
 pub fn kernel_error(error: ConvError) -> KernelError {
@@ -18,34 +18,49 @@ pub fn kernel_error(error: ConvError) -> KernelError {
     }
 }
 
+/// Where dense weights are, and a bias for each channel of the output.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// Dense weights.
+    pub weight: Place,
+    /// The bias.
+    pub bias: Option<Place>,
+}
+
+impl Source {
+    /// The weights and the bias.
+    ///
+    /// # Safety
+    /// The memory holds weights of the shape, and nobody writes them meanwhile.
+    pub unsafe fn read<'m>(
+        &self,
+        memory: &'m Memory<'_>,
+        shape: &ConvShape,
+    ) -> (&'m [f32], Option<&'m [f32]>) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            let bias = self.bias.map(|place| memory.slice(place, shape.out_channels));
+            (memory.slice(self.weight, shape.weight_len()), bias)
+        }
+    }
+}
+
 /// Packs the weights and the bias of a convolution.
 #[derive(Clone, Debug)]
 pub struct PackConvolution {
     /// The convolution.
     pub plan: Arc<ConvPlan>,
-    /// Dense weights.
-    pub weight: Place,
-    /// A bias for each channel of the output.
-    pub bias: Option<Place>,
+    /// Its weights.
+    pub source: Source,
 }
 
-impl PackConvolution {
+impl Pack for PackConvolution {
+    type Packed = PackedWeights;
+
     fn pack(&self, memory: &Memory<'_>) -> Result<PackedWeights, KernelError> {
-        let shape = self.plan.shape();
         // SAFETY: the memory holds them, and nobody writes them meanwhile.
-        let (weight, bias) = unsafe {
-            (
-                memory.slice(self.weight, shape.weight_len()),
-                self.bias.map(|place| memory.slice(place, shape.out_channels)),
-            )
-        };
+        let (weight, bias) = unsafe { self.source.read(memory, self.plan.shape()) };
         self.plan.pack(weight, bias).map_err(kernel_error)
-    }
-}
-
-impl Prepare for PackConvolution {
-    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
-        self.pack(memory).map(Prepared::Convolution)
     }
 }
 
@@ -72,19 +87,6 @@ impl Step for Convolution {
     unsafe fn run(&self, memory: &Memory<'_>) -> Result<(), KernelError> {
         let plan = &self.pack.plan;
         let (in_len, out_len) = (plan.in_len(self.batch), plan.out_len(self.batch));
-        let anew;
-        let weights = match self.weights {
-            Weights::Kept(slot) => {
-                let Some(Prepared::Convolution(kept)) = &memory.prepared[slot] else {
-                    unreachable!("weights are prepared before a run")
-                };
-                kept
-            }
-            Weights::Anew => {
-                anew = self.pack.pack(memory)?;
-                &anew
-            }
-        };
         // SAFETY: the plan's memory holds all of them, and this step alone is under way.
         unsafe {
             let epilogue = Epilogue {
@@ -92,7 +94,9 @@ impl Step for Convolution {
                 relu: self.relu,
             };
             let (x, out) = (memory.slice(self.x, in_len), memory.slice_mut(self.out, out_len));
-            plan.run(self.batch, x, weights, out, epilogue, threads()).map_err(kernel_error)
+            self.weights.with(&self.pack, memory, |weights| {
+                plan.run(self.batch, x, weights, out, epilogue, threads()).map_err(kernel_error)
+            })
         }
     }
 }

@@ -9,7 +9,7 @@ use phynexus_runtime::threads;
 use super::convolution::kernel_error;
 use crate::builder::Step;
 use crate::memory::{Memory, Place};
-use crate::prepared::{Prepare, Prepared, Weights};
+use crate::prepared::{Pack, Weights};
 
 /// Packs the weights for the gradient of the input.
 #[derive(Clone, Debug)]
@@ -22,17 +22,13 @@ pub struct PackTransposed {
     pub count: usize,
 }
 
-impl PackTransposed {
+impl Pack for PackTransposed {
+    type Packed = PackedGradWeights;
+
     fn pack(&self, memory: &Memory<'_>) -> Result<PackedGradWeights, KernelError> {
         // SAFETY: the memory holds them, and nobody writes them meanwhile.
         let weight = unsafe { memory.slice(self.weight, self.count) };
         self.plan.pack(weight).map_err(kernel_error)
-    }
-}
-
-impl Prepare for PackTransposed {
-    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
-        self.pack(memory).map(Prepared::Transposed)
     }
 }
 
@@ -53,19 +49,6 @@ pub struct GradInput {
 
 impl Step for GradInput {
     unsafe fn run(&self, memory: &Memory<'_>) -> Result<(), KernelError> {
-        let anew;
-        let weights = match self.weights {
-            Weights::Kept(slot) => {
-                let Some(Prepared::Transposed(kept)) = &memory.prepared[slot] else {
-                    unreachable!("weights are prepared before a run")
-                };
-                kept
-            }
-            Weights::Anew => {
-                anew = self.pack.pack(memory)?;
-                &anew
-            }
-        };
         // SAFETY: the plan's memory holds both, and this step alone is under way.
         let (grad, dx) = unsafe {
             (
@@ -74,7 +57,9 @@ impl Step for GradInput {
             )
         };
         let plan = &self.pack.plan;
-        plan.run(self.shape.batch, grad, weights, dx, None, threads()).map_err(kernel_error)
+        self.weights.with(&self.pack, memory, |weights| {
+            plan.run(self.shape.batch, grad, weights, dx, None, threads()).map_err(kernel_error)
+        })
     }
 }
 

@@ -4,35 +4,14 @@ use std::sync::Arc;
 
 use half::bf16;
 use phynexus_conv::int8::{Int8ConvPlan, Int8Epilogue, Int8Input, Int8PackedWeights, Quantization};
-use phynexus_conv::{Bf16ConvPlan, Bf16Input, Bf16PackedWeights, ConvShape, Epilogue, InputLayout};
+use phynexus_conv::{Bf16ConvPlan, Bf16Input, Bf16PackedWeights, Epilogue, InputLayout};
 use phynexus_kernels::KernelError;
 use phynexus_runtime::threads;
 
-use super::convolution::kernel_error;
+use super::convolution::{Source, kernel_error};
 use crate::builder::Step;
 use crate::memory::{Memory, Place};
-use crate::prepared::{Prepare, Prepared, Weights};
-
-/// Where dense weights are, and a bias for each channel of the output.
-#[derive(Clone, Copy, Debug)]
-pub struct Source {
-    /// Dense weights.
-    pub weight: Place,
-    /// The bias.
-    pub bias: Option<Place>,
-}
-
-impl Source {
-    /// # Safety
-    /// The memory holds weights of the shape, and nobody writes them meanwhile.
-    unsafe fn read<'m>(&self, memory: &'m Memory<'_>, shape: &ConvShape) -> (&'m [f32], Option<&'m [f32]>) {
-        // SAFETY: as the caller vouches.
-        unsafe {
-            let bias = self.bias.map(|place| memory.slice(place, shape.out_channels));
-            (memory.slice(self.weight, shape.weight_len()), bias)
-        }
-    }
-}
+use crate::prepared::{Pack, Weights};
 
 /// Packs the weights and the bias of a convolution of bfloat16.
 #[derive(Clone, Debug)]
@@ -56,7 +35,9 @@ pub struct PackInt8Convolution {
     pub output: Quantization,
 }
 
-impl PackBf16Convolution {
+impl Pack for PackBf16Convolution {
+    type Packed = Bf16PackedWeights;
+
     fn pack(&self, memory: &Memory<'_>) -> Result<Bf16PackedWeights, KernelError> {
         // SAFETY: the memory holds them, and nobody writes them meanwhile.
         let (weight, bias) = unsafe { self.source.read(memory, self.plan.shape()) };
@@ -64,23 +45,13 @@ impl PackBf16Convolution {
     }
 }
 
-impl PackInt8Convolution {
+impl Pack for PackInt8Convolution {
+    type Packed = Int8PackedWeights;
+
     fn pack(&self, memory: &Memory<'_>) -> Result<Int8PackedWeights, KernelError> {
         // SAFETY: the memory holds them, and nobody writes them meanwhile.
         let (weight, bias) = unsafe { self.source.read(memory, self.plan.shape()) };
         self.plan.pack(weight, bias, self.input, self.output).map_err(kernel_error)
-    }
-}
-
-impl Prepare for PackBf16Convolution {
-    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
-        self.pack(memory).map(Prepared::Bf16Convolution)
-    }
-}
-
-impl Prepare for PackInt8Convolution {
-    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
-        self.pack(memory).map(Prepared::Int8Convolution)
     }
 }
 
@@ -126,19 +97,6 @@ impl Step for Bf16Convolution {
     unsafe fn run(&self, memory: &Memory<'_>) -> Result<(), KernelError> {
         let plan = &self.pack.plan;
         let shape = plan.shape().with_batch(self.batch);
-        let anew;
-        let weights = match self.weights {
-            Weights::Kept(slot) => {
-                let Some(Prepared::Bf16Convolution(kept)) = &memory.prepared[slot] else {
-                    unreachable!("weights are prepared before a run")
-                };
-                kept
-            }
-            Weights::Anew => {
-                anew = self.pack.pack(memory)?;
-                &anew
-            }
-        };
         // SAFETY: the plan's memory holds all of them, and this step alone is under way.
         unsafe {
             let x = match plan.input_layout() {
@@ -149,7 +107,9 @@ impl Step for Bf16Convolution {
             let residual = self.residual.map(|place| memory.slice::<bf16>(place, out_len));
             let epilogue = Epilogue { residual, relu: self.relu };
             let out = memory.slice_mut(self.out, out_len);
-            plan.run(self.batch, x, weights, out, epilogue, threads()).map_err(kernel_error)
+            self.weights.with(&self.pack, memory, |weights| {
+                plan.run(self.batch, x, weights, out, epilogue, threads()).map_err(kernel_error)
+            })
         }
     }
 }
@@ -158,19 +118,6 @@ impl Step for Int8Convolution {
     unsafe fn run(&self, memory: &Memory<'_>) -> Result<(), KernelError> {
         let plan = &self.pack.plan;
         let shape = plan.shape().with_batch(self.batch);
-        let anew;
-        let weights = match self.weights {
-            Weights::Kept(slot) => {
-                let Some(Prepared::Int8Convolution(kept)) = &memory.prepared[slot] else {
-                    unreachable!("weights are prepared before a run")
-                };
-                kept
-            }
-            Weights::Anew => {
-                anew = self.pack.pack(memory)?;
-                &anew
-            }
-        };
         // SAFETY: the plan's memory holds all of them, and this step alone is under way.
         unsafe {
             let x = match plan.input_layout() {
@@ -182,7 +129,9 @@ impl Step for Int8Convolution {
                 self.residual.map(|(place, quantization)| (memory.slice(place, out_len), quantization));
             let epilogue = Int8Epilogue { residual, relu: self.relu };
             let out = memory.slice_mut(self.out, out_len);
-            plan.run(self.batch, x, weights, out, epilogue, threads()).map_err(kernel_error)
+            self.weights.with(&self.pack, memory, |weights| {
+                plan.run(self.batch, x, weights, out, epilogue, threads()).map_err(kernel_error)
+            })
         }
     }
 }

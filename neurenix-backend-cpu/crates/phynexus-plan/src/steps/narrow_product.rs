@@ -12,7 +12,7 @@ use phynexus_runtime::threads;
 
 use crate::builder::Step;
 use crate::memory::{Memory, Place};
-use crate::prepared::{Prepare, Prepared, Weights};
+use crate::prepared::{Pack, Weights};
 
 /// Sizes of a linear layer, all of whose tensors are dense.
 #[derive(Clone, Copy, Debug)]
@@ -43,42 +43,23 @@ pub struct PackInt8Matrix {
     pub extents: Extents,
 }
 
-/// Makes weights narrow and packs them.
-pub trait Pack: Prepare {
-    /// The packed ones.
-    type Packed;
-    /// Makes them.
-    fn pack(&self, memory: &Memory<'_>) -> Self::Packed;
-    /// Returns them as what a slot holds, if they are that.
-    fn of(prepared: &Prepared) -> Option<&Self::Packed>;
-}
-
 impl Pack for PackBf16Matrix {
     type Packed = PackedBf16;
 
-    fn pack(&self, memory: &Memory<'_>) -> PackedBf16 {
+    fn pack(&self, memory: &Memory<'_>) -> Result<PackedBf16, KernelError> {
         let Extents { depth, cols, .. } = self.extents;
         let mut narrow = vec![bf16::ZERO; depth * cols];
         // SAFETY: the memory holds the weights, and nobody writes them meanwhile.
         from_f32(unsafe { memory.slice(self.weight, depth * cols) }, &mut narrow, threads());
-        PackedBf16::new(MatRef::new(&narrow, cols, depth).t())
-    }
-
-    fn of(prepared: &Prepared) -> Option<&PackedBf16> {
-        if let Prepared::Bf16Matrix(packed) = prepared { Some(packed) } else { None }
-    }
-}
-
-impl Prepare for PackBf16Matrix {
-    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
-        Ok(Prepared::Bf16Matrix(self.pack(memory)))
+        Ok(PackedBf16::new(MatRef::new(&narrow, cols, depth).t()))
     }
 }
 
 impl Pack for PackInt8Matrix {
+    /// With what one in each column is worth.
     type Packed = (PackedInt8, Vec<f32>);
 
-    fn pack(&self, memory: &Memory<'_>) -> (PackedInt8, Vec<f32>) {
+    fn pack(&self, memory: &Memory<'_>) -> Result<Self::Packed, KernelError> {
         let Extents { depth, cols, .. } = self.extents;
         // SAFETY: the memory holds the weights, and nobody writes them meanwhile.
         let weights: &[f32] = unsafe { memory.slice(self.weight, depth * cols) };
@@ -90,17 +71,7 @@ impl Pack for PackInt8Matrix {
             narrow.extend(row.iter().map(|weight| (weight / step).round_ties_even() as i8));
             steps.push(step);
         }
-        (PackedInt8::new(MatRef::new(&narrow, cols, depth).t()), steps)
-    }
-
-    fn of(prepared: &Prepared) -> Option<&(PackedInt8, Vec<f32>)> {
-        if let Prepared::Int8Matrix(packed) = prepared { Some(packed) } else { None }
-    }
-}
-
-impl Prepare for PackInt8Matrix {
-    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
-        Ok(Prepared::Int8Matrix(self.pack(memory)))
+        Ok((PackedInt8::new(MatRef::new(&narrow, cols, depth).t()), steps))
     }
 }
 
@@ -128,17 +99,6 @@ pub struct NarrowLinear<P> {
 }
 
 impl<P: Pack> NarrowLinear<P> {
-    /// Calls `f` with the packed weights.
-    fn with_weights(&self, memory: &Memory<'_>, f: impl FnOnce(&P::Packed)) {
-        match self.weights {
-            Weights::Kept(slot) => {
-                let kept = memory.prepared[slot].as_ref().and_then(P::of);
-                f(kept.expect("weights are prepared before a run"));
-            }
-            Weights::Anew => f(&self.pack.pack(memory)),
-        }
-    }
-
     fn activation(&self) -> Activation {
         if self.relu { Activation::Relu } else { Activation::None }
     }
@@ -184,9 +144,11 @@ impl Step for NarrowLinear<PackBf16Matrix> {
             let epilogue =
                 Bf16Epilogue { col_bias: self.bias(memory), residual: None, activation: self.activation() };
             let out = Bf16Out::F32(self.out(memory));
-            self.with_weights(memory, |weights| gemm_bf16(rows, weights, out, &epilogue));
+            self.weights.with(&self.pack, memory, |weights| {
+                gemm_bf16(rows, weights, out, &epilogue);
+                Ok(())
+            })
         }
-        Ok(())
     }
 }
 
@@ -196,7 +158,7 @@ impl Step for NarrowLinear<PackInt8Matrix> {
         unsafe {
             let rows = self.rows::<u8>(memory, |from, to| quantize(from, self.input, to, threads()));
             let (bias, out) = (self.bias(memory), self.out(memory));
-            self.with_weights(memory, |(weights, steps)| {
+            self.weights.with(&self.pack, memory, |(weights, steps)| {
                 let scale: Vec<f32> = steps.iter().map(|step| step * self.input.scale).collect();
                 let requantize = Requantize {
                     a_zero: self.input.zero_point,
@@ -206,8 +168,8 @@ impl Step for NarrowLinear<PackInt8Matrix> {
                     activation: self.activation(),
                 };
                 gemm_int8(rows, weights, Int8Out::F32(out, requantize));
-            });
+                Ok(())
+            })
         }
-        Ok(())
     }
 }

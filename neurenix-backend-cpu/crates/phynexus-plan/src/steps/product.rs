@@ -5,7 +5,7 @@ use phynexus_kernels::KernelError;
 
 use crate::builder::Step;
 use crate::memory::{Memory, Place};
-use crate::prepared::{Prepare, Prepared, Weights};
+use crate::prepared::{Pack, Weights};
 
 /// A matrix in memory.
 #[derive(Clone, Copy, Debug)]
@@ -62,10 +62,12 @@ impl Matrix {
 #[derive(Debug)]
 pub struct PackMatrix(pub Matrix);
 
-impl Prepare for PackMatrix {
-    fn prepare(&self, memory: &Memory<'_>) -> Result<Prepared, KernelError> {
+impl Pack for PackMatrix {
+    type Packed = PackedB;
+
+    fn pack(&self, memory: &Memory<'_>) -> Result<PackedB, KernelError> {
         // SAFETY: weights lie in external memory, which is valid while they are packed.
-        Ok(Prepared::Matrix(PackedB::new(unsafe { self.0.read(memory) })))
+        Ok(PackedB::new(unsafe { self.0.read(memory) }))
     }
 }
 
@@ -100,12 +102,7 @@ impl Step for Linear {
             };
             let (x, out) = (self.x.read(memory), self.out.write(memory));
             match self.weights {
-                Weights::Kept(slot) => {
-                    let Some(Prepared::Matrix(packed)) = &memory.prepared[slot] else {
-                        unreachable!("weights are prepared before a run")
-                    };
-                    gemm_packed(x, packed, out, &epilogue);
-                }
+                Weights::Kept(slot) => gemm_packed(x, memory.kept::<PackedB>(slot), out, &epilogue),
                 Weights::Anew => gemm(x, self.weight.read(memory), out, &epilogue),
             }
         }
