@@ -10,8 +10,7 @@ from neurenix.autograd import no_grad
 from neurenix.nn import Module
 from neurenix.optim import Optimizer
 from neurenix.random import default_generator
-
-_STOP = "stop_training"  # the attribute by which a training is ended
+from neurenix_transfer.cache.tracing import STOP_REQUEST
 
 
 @contextmanager
@@ -26,7 +25,7 @@ def borrowed(model: Module, optimizer: Optimizer) -> Iterator[None]:
     values = [(tensor, tensor.detach().clone()) for tensor in changing]
     grads = [(param, param.grad) for param in model.parameters()]
     modes = [(module, module._training) for module in model.modules()]
-    stop = vars(model).get(_STOP)
+    stop = vars(model).get(STOP_REQUEST)
     options = [dict(group) for group in optimizer.param_groups]
     state = dict(optimizer.state)
     random = default_generator().get_state()
@@ -46,9 +45,9 @@ def borrowed(model: Module, optimizer: Optimizer) -> Iterator[None]:
             param.grad = grad
         for module, mode in modes:
             module.training = mode
-        vars(model).pop(_STOP, None)
+        vars(model).pop(STOP_REQUEST, None)
         if stop is not None:
-            vars(model)[_STOP] = stop
+            vars(model)[STOP_REQUEST] = stop
         for group, before in zip(optimizer.param_groups, options, strict=True):
             group.clear()
             group.update(before)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _PLAIN = (bool, int, float, str, bytes, type(None))
 
-# By this attribute a training is asked to end; it says nothing of what the model computes.
-_REQUEST = "stop_training"
+STOP_REQUEST = "stop_training"
+"""The attribute by which a training is asked to end; it says nothing of what the model computes."""
 
 
 class UntraceableError(NeurenixError, RuntimeError):
@@ -151,7 +151,7 @@ def plain_attributes(model: Module) -> tuple[Any, ...]:
         tuple(
             (name, _plain(value))
             for name, value in sorted(vars(module).items())
-            if name != _REQUEST
+            if name != STOP_REQUEST
         )
         for module in model.modules()
     )
