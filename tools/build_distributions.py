@@ -19,12 +19,13 @@ import tomllib
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from package_index import distribution_files, write_index
 
 ROOT = Path(__file__).resolve().parents[1]
 # The build backends, and the program that each of them needs beside Python.
-_TOOLCHAINS = {"hatchling.build": None, "maturin": "cargo"}
+_TOOLCHAINS: dict[str, str | None] = {"hatchling.build": None, "maturin": "cargo"}
 # Those of GPUs are built where scikit-build-core and their compiler are at hand: it takes minutes.
 _GPU_COMPILERS = {"neurenix-backend-cuda": "nvcc", "neurenix-backend-rocm": "hipcc"}
 
@@ -42,7 +43,7 @@ def lacks(folder: Path) -> str | None:
     if backend == "scikit_build_core.build":
         if find_spec("scikit_build_core") is None:
             return "scikit-build-core"
-        program = _GPU_COMPILERS[project["project"]["name"]]
+        program: str | None = _GPU_COMPILERS[project["project"]["name"]]
     else:
         program = _TOOLCHAINS[backend]
     return program if program is not None and shutil.which(program) is None else None
@@ -108,12 +109,12 @@ def build_all(out: Path, names: Iterable[str] = ()) -> list[Path]:
     return distribution_files(out)
 
 
-def _read(path: Path) -> dict:
+def _read(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", help="distributions (default: all that can be built)")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where to (default: dist)")
     given = parser.parse_args()

@@ -114,7 +114,7 @@ def packages_without_fragment(revision: str) -> list[str]:
 
 def main() -> None:
     """Print what is wrong, a line each, and exit with 1 if there is anything."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--compare-with", metavar="REVISION", help="ask for a fragment a change")
     parser.add_argument("--release", metavar="NAME", action="append", default=[])
     given = parser.parse_args()

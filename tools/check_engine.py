@@ -13,8 +13,9 @@ import shutil
 import subprocess
 import sys
 
-from install_engine import ENGINE
+from native_wheel import ROOT
 
+ENGINE = ROOT / "neurenix-backend-cpu"
 _ARM = "aarch64-unknown-linux-gnu"
 # The crates that know nothing of Python.
 _PURE = sorted(

@@ -85,6 +85,6 @@ def _write_page(path: Path, links: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="the folder with the wheels and sdists")
     print(write_index(parser.parse_args().folder))
