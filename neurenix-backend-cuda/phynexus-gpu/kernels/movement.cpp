@@ -1,6 +1,7 @@
 // Ops that make, move, choose and convert elements.
 #include "kernels/map.h"
 #include "kernels/table.h"
+#include "tensor/numbers.h"
 
 namespace phynexus {
 
@@ -10,14 +11,6 @@ struct Same {
   template <class T>
   GPU_DEVICE T operator()(T x) const {
     return x;
-  }
-};
-
-template <class To>
-struct Convert {
-  template <class From>
-  GPU_DEVICE To operator()(From x) const {
-    return convert<To>(x);
   }
 };
 
@@ -44,14 +37,36 @@ void copy_tensor(const Tensor& out, const Tensor& x, gpu_stream stream) {
 // Strided to strided.
 void copy(const Call& call) { copy_tensor(call.out(), call.in(0), call.stream()); }
 
+// The dtype that is read is known at run time only: a kernel for each pair would be a hundred.
+template <class To>
+GPU_KERNEL void cast_kernel(Walk<2> walk, To* out, AnyNumbers x) {
+  const int64_t step = gpu_blocks_x() * kMapThreads * kMapItems;
+  int64_t first = gpu_block_x() * kMapThreads * kMapItems + gpu_thread();
+  for (; first < walk.count; first += step) {
+    int64_t targets[kMapItems];
+    uint64_t bits[kMapItems];  // all are read before any is converted
+    for (int item = 0; item < kMapItems; ++item) {
+      const int64_t i = first + item * kMapThreads;
+      if (i >= walk.count) break;
+      int64_t places[2];
+      walk.find(i, places);
+      targets[item] = places[0];
+      bits[item] = x.bits(places[1]);
+    }
+    for (int item = 0; item < kMapItems; ++item) {
+      if (first + item * kMapThreads < walk.count) out[targets[item]] = x.value<To>(bits[item]);
+    }
+  }
+}
+
 void cast(const Call& call) {
-  visit(Every(), call.in(0).dtype, [&](auto from) {
-    using From = typename decltype(from)::type;
-    visit(Every(), call.out().dtype, [&](auto to) {
-      using To = typename decltype(to)::type;
-      map(call.stream(), walk_over(call.out(), call.in(0)), Convert<To>(), call.out().as<To>(),
-          call.in(0).as<const From>());
-    });
+  const Tensor& x = call.in(0);
+  const Walk<2> walk = walk_over(call.out(), x);
+  if (walk.count == 0) return;
+  visit(Every(), call.out().dtype, [&](auto tag) {
+    using To = typename decltype(tag)::type;
+    gpu_launch(&cast_kernel<To>, {blocks_for(walk.count, kMapThreads * kMapItems)}, kMapThreads,
+               call.stream(), walk, call.out().as<To>(), AnyNumbers{x.data, x.dtype});
   });
 }
 

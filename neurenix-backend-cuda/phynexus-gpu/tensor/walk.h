@@ -25,7 +25,7 @@ struct Walk {
     for (int k = 0; k < N; ++k) places[k] = 0;
     if (count < int64_t{1} << 31) {  // a division of 32 bits is five times as quick
       uint32_t rest = static_cast<uint32_t>(i);
-      for (int axis = rank - 1; axis > 0; --axis) {
+      GPU_ROLLED for (int axis = rank - 1; axis > 0; --axis) {
         const uint32_t size = static_cast<uint32_t>(shape[axis]);
         const uint32_t above = rest / size;
         for (int k = 0; k < N; ++k) places[k] += (rest - above * size) * strides[k][axis];
@@ -35,7 +35,7 @@ struct Walk {
       return;
     }
     int64_t rest = i;
-    for (int axis = rank - 1; axis > 0; --axis) {
+    GPU_ROLLED for (int axis = rank - 1; axis > 0; --axis) {
       const int64_t above = rest / shape[axis];
       for (int k = 0; k < N; ++k) places[k] += (rest - above * shape[axis]) * strides[k][axis];
       rest = above;
