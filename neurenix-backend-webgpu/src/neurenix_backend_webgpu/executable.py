@@ -28,6 +28,7 @@ from neurenix.graph.passes import (
 from neurenix.ops import dispatch, tape
 from neurenix.ops.movement import assign
 from neurenix_backend_webgpu import _native
+from neurenix_backend_webgpu.chains import describe, fuse_chains
 
 if TYPE_CHECKING:
     from neurenix import Tensor
@@ -77,7 +78,7 @@ class Executable:
 
     def __init__(self, graph: Graph, device: _native.Device) -> None:
         self._before = graph
-        self.graph = graph = _lowered(graph)
+        self.graph = graph = _lowered(graph, device)
         self._memory = plan_memory(graph)
         self._constants = Constants(graph)
         self._constants.refresh()
@@ -126,7 +127,7 @@ class Executable:
 
     def describe(self) -> str:
         """Return what the plan does, a line a kernel."""
-        return "\n".join(repr(node) for node in self.graph.nodes if not node.op.view)
+        return "\n".join(describe(node) for node in self.graph.nodes if not node.op.view)
 
     @property
     def nbytes(self) -> int:
@@ -199,15 +200,15 @@ class Executable:
                 dispatch.written(self._captured[number - first])
 
 
-def _lowered(graph: Graph) -> Graph:
-    """Return the graph of ops that the device has kernels for."""
+def _lowered(graph: Graph, device: _native.Device) -> Graph:
+    """Return the graph of ops that the device has kernels for, elementwise ones in chains."""
     graph = remove_dead_code(fuse(graph))
     graph = fold_constants(remove_dead_code(make_dense(lower(graph))))
     for node in graph.nodes:
         known = node.op.view or node.op is assign
         if not known and find_kernel(graph.device, node.op, node.inputs, node.attrs) is None:
             raise PlanError(f"there is no kernel for {node.op.name!r} of its inputs' dtypes")
-    return graph
+    return fuse_chains(graph, device.storage_buffers)
 
 
 class _Places:

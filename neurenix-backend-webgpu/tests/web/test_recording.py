@@ -122,6 +122,15 @@ def convolved() -> Recording:
     return record(web_graph(MODELS["convolved"]().eval(), X))
 
 
+def test_elementwise_ops_are_one_shader_with_their_numbers_as_parameters() -> None:
+    recording = record(web_graph(MODELS["elementwise"](), X))
+    (step,) = recording.work["steps"]
+    assert len(step["parts"]) == 2
+    assert recording.constants == {}
+    (label,) = (shader["label"] for shader in recording.work["shaders"])
+    assert label == "chain mul add exp abs and 2 more"
+
+
 def test_the_shaders_are_the_backends_own(convolved: Recording) -> None:
     work = convolved.work
     assert set(convolved.shaders) == {shader["file"] for shader in work["shaders"]}

@@ -10,6 +10,8 @@ import pytest
 
 import neurenix as nx
 from neurenix.errors import DTypeError, ShapeError
+from neurenix.graph import trace_function
+from neurenix.ops.scalars import number_of
 
 UNARY = {
     "neg": np.negative,
@@ -109,6 +111,15 @@ def test_half_precision_computes_in_float32() -> None:
     assert x.sum().item() == 4096  # float16 alone stops counting at 2048
     ones = nx.ones((1, 4096), nx.bfloat16)
     assert (ones @ ones.T).item() == 4096
+
+
+def test_numbers_of_code_are_known_to_those_who_compile_it() -> None:
+    x = nx.ones(2)
+    graph = trace_function(lambda x, y: (x * 2.5 + y) / 4, x, nx.Tensor(2.5))
+    numbers = [None if v.tensor is None else number_of(v.tensor) for v in graph.captured]
+    assert numbers == [2.5, 4]
+    assert number_of(nx.Tensor(2.5)) is None
+    assert number_of(x) is None
 
 
 def test_where_takes_tensors_and_scalars() -> None:

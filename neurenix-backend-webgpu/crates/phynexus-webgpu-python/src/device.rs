@@ -115,6 +115,17 @@ impl Device {
         self.device.pool().set_limit(size_bytes);
     }
 
+    /// Have shaders see at most so many bytes of a buffer, or as many as the adapter binds; for tests.
+    fn set_binding_limit(&self, size_bytes: Option<u64>) {
+        self.device.set_binding_limit(size_bytes);
+    }
+
+    /// How many buffers a shader can bind besides its parameters.
+    #[getter]
+    fn storage_buffers(&self) -> u32 {
+        self.device.limits().max_storage_buffers_per_shader_stage
+    }
+
     /// How many shaders have been compiled.
     #[getter]
     fn pipelines(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Kernels: every op of the pure crate as a function `(out, *inputs, **attrs)`.
 
-use phynexus_webgpu::ops::{Call, Operation, operations};
+use phynexus_webgpu::ops::{Call, Operation, chain, operations};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
@@ -44,7 +44,7 @@ impl Kernel {
     }
 }
 
-/// Adds the list `KERNELS`: name, function, dtypes, strided, in place.
+/// Adds the list `KERNELS`: name, function, dtypes, strided, in place; and what chains may be made of.
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let rows = PyList::empty(module.py());
     for operation in operations() {
@@ -52,5 +52,8 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let kernel = Bound::new(module.py(), Kernel { operation })?;
         rows.append((operation.op, kernel, names, operation.strided, operation.in_place))?;
     }
-    module.add("KERNELS", rows)
+    module.add("KERNELS", rows)?;
+    module.add("CHAIN_OPS", chain::members().collect::<Vec<_>>())?;
+    module.add("CHAIN_INPUTS", chain::INPUTS.len())?;
+    module.add("CHAIN_OUTPUTS", chain::OUTPUTS.len())
 }

@@ -37,6 +37,12 @@ impl Offline {
         Ok(Buffer { block: Arc::new(block), dtype })
     }
 
+    /// How many buffers a shader can bind besides its parameters.
+    #[getter]
+    fn storage_buffers(&self) -> u32 {
+        self.device.limits().max_storage_buffers_per_shader_stage
+    }
+
     /// Begin to keep what kernels record.
     fn capture(&self) -> PyResult<()> {
         guarded(|| begin_capture(self.device))

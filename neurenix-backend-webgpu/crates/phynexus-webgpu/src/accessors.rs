@@ -63,6 +63,9 @@ pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic
         );
     }
     if written {
+        if is_kept(operand) {
+            writeln!(text, "var<private> {name}_kept: {alias};")?;
+        }
         writeln!(text, "const {}_LANES: u32 = {}u;", name.to_uppercase(), dtype.lanes())?;
         writeln!(
             text,
@@ -108,13 +111,65 @@ pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic
     writeln!(text, "fn {name}_load(i: u32) -> {wgsl} {{ return {name}_at({place}); }}")
 }
 
-/// The code that calls `element` for each element of an output.
-pub fn driver(out: &Operand) -> &'static str {
-    match (out.dtype.lanes(), out.access) {
+/// How many elements an invocation of the driver computes: those of a word of the output, or of two
+/// words where several outputs are packed; one, where neighbours in a word may be far apart.
+pub fn lanes(outputs: &[Operand]) -> usize {
+    match outputs[0].access {
+        Access::Strided(_) => 1,
+        _ if is_several(outputs) => 4,
+        _ => outputs[0].dtype.lanes(),
+    }
+}
+
+/// Writes the code that calls `element` for each element of the outputs.
+pub fn write_driver(text: &mut String, outputs: &[Operand]) -> Result {
+    if is_several(outputs) {
+        return write_several(text, outputs);
+    }
+    text.push_str(match (outputs[0].dtype.lanes(), outputs[0].access) {
         (1, _) => include_str!("../wgsl/driver/elements.wgsl"),
         (_, Access::Strided(_)) => include_str!("../wgsl/driver/packed_strided.wgsl"),
         _ => include_str!("../wgsl/driver/packed.wgsl"),
+    });
+    Ok(())
+}
+
+/// Whether an output besides the first is packed, and written by the driver.
+fn is_several(outputs: &[Operand]) -> bool {
+    outputs[1..].iter().any(is_kept)
+}
+
+/// Whether a kernel keeps the values of an output in a variable, from where the driver packs them.
+fn is_kept(output: &Operand) -> bool {
+    output.dtype.lanes() > 1 && output.access == Access::Dense
+}
+
+/// `gather(lane)` puts the values of an element into words, `flush(first)` writes the words.
+fn write_several(text: &mut String, outputs: &[Operand]) -> Result {
+    let (mut gather, mut flush) = (String::new(), String::new());
+    for output in outputs.iter().filter(|output| is_kept(output)) {
+        let (name, lanes) = (output.name, output.dtype.lanes());
+        let (width, words) = (32 / lanes, 4 / lanes);
+        writeln!(text, "var<private> {name}_words: array<u32, {words}>;")?;
+        writeln!(text, "var<private> {name}_masks: array<u32, {words}>;")?;
+        writeln!(
+            gather,
+            "    let {name}_shift = (lane % {lanes}u) * {width}u;\n    {name}_words[lane / {lanes}u] |= \
+             {name}_bits({name}_kept) << {name}_shift;\n    {name}_masks[lane / {lanes}u] |= {}u << \
+             {name}_shift;",
+            u32::MAX >> (32 - width)
+        )?;
+        for word in 0..words {
+            writeln!(
+                flush,
+                "    if ({name}_masks[{word}] != 0u) {{\n        {name}_merge((params.{name}_offset + first) / \
+                 {lanes}u + {word}u, {name}_masks[{word}], {name}_words[{word}]);\n    }}"
+            )?;
+        }
     }
+    writeln!(text, "fn gather(lane: u32) {{\n{gather}}}\nfn flush(first: u32) {{\n{flush}}}")?;
+    text.push_str(include_str!("../wgsl/driver/several.wgsl"));
+    Ok(())
 }
 
 fn bits_type(dtype: DType) -> &'static str {

@@ -1,5 +1,6 @@
 //! An open device: its limits, its queue, its memory, its pipelines.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::adapter::{Adapter, adapters, offline};
@@ -18,6 +19,7 @@ const CACHE_BYTES: u64 = 1 << 30;
 pub struct Device {
     info: wgpu::AdapterInfo,
     limits: wgpu::Limits,
+    binding_limit: AtomicU64,
     features: wgpu::Features,
     gpu: wgpu::Device,
     queue: wgpu::Queue,
@@ -103,6 +105,7 @@ impl Device {
             info: adapter.info.clone(),
             recorder: Mutex::new(Recorder::new(&gpu)),
             pipelines: Pipelines::default(),
+            binding_limit: AtomicU64::new(limits.max_storage_buffer_binding_size),
             limits,
             features,
             gpu,
@@ -128,6 +131,17 @@ impl Device {
     /// The limits, which are all the adapter has.
     pub fn limits(&self) -> &wgpu::Limits {
         &self.limits
+    }
+
+    /// How many bytes of a buffer a shader sees at most.
+    pub fn binding_limit(&self) -> u64 {
+        self.binding_limit.load(Ordering::Relaxed)
+    }
+
+    /// Lowers that, or lifts it to what the adapter has: tests see work cut up that is not large.
+    pub fn set_binding_limit(&self, bytes: Option<u64>) {
+        let most = self.limits.max_storage_buffer_binding_size;
+        self.binding_limit.store(bytes.unwrap_or(most).min(most), Ordering::Relaxed);
     }
 
     /// The optional features that are in use.

@@ -89,7 +89,8 @@ pub struct Shader {
 
 impl PartialEq for Shader {
     fn eq(&self, other: &Self) -> bool {
-        self.kernel.name == other.kernel.name
+        // Kernels are statics, or are kept for good: there is one of each.
+        std::ptr::eq(self.kernel, other.kernel)
             && self.functions == other.functions
             && self.operands == other.operands
             && self.outputs == other.outputs
@@ -103,7 +104,7 @@ impl Eq for Shader {}
 
 impl Hash for Shader {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.kernel.name.hash(state);
+        std::ptr::hash(self.kernel, state);
         self.functions.hash(state);
         self.operands.hash(state);
         self.places.hash(state);
@@ -136,6 +137,11 @@ impl Shader {
                 && self.kernel.driver == Driver::Elements
                 && operand.dtype.lanes() > 1
                 && matches!(operand.access, Access::Strided(_))
+    }
+
+    /// Elements that an invocation of the driver computes.
+    pub fn lanes(&self) -> usize {
+        accessors::lanes(&self.operands[..self.outputs])
     }
 
     /// The fields of `params`, in order, each a word.
@@ -216,7 +222,7 @@ impl Shader {
         }
         text.push_str(&body);
         if self.kernel.driver == Driver::Elements {
-            text.push_str(accessors::driver(&self.operands[0]));
+            accessors::write_driver(text, &self.operands[..self.outputs])?;
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ from neurenix.graph.passes import fold_constants, fuse, lower, plan_memory, remo
 from neurenix.ops.movement import assign
 from neurenix.ops.shapes import dense_strides
 from neurenix_backend_webgpu import _native
+from neurenix_backend_webgpu.chains import fuse_chains
 from neurenix_backend_webgpu.kernels import kernels
 from neurenix_backend_webgpu.web.constants import constant_tensor, unused_name
 from neurenix_backend_webgpu.web.dense import make_dense
@@ -84,7 +85,9 @@ def record(graph: Graph) -> Recording:
     for node in lowered.nodes:
         if not node.op.view and not knows(node.op, node.inputs, node.attrs):
             raise WebExportError(f"there is no WebGPU kernel for {node.op.name!r}")
-    return _Recorder(fold_constants(make_dense(lowered, reads_gaps)), table).record()
+    dense = fold_constants(make_dense(lowered, reads_gaps))
+    device = _native.Offline()
+    return _Recorder(fuse_chains(dense, device.storage_buffers), table, device).record()
 
 
 def _kernel_for(
@@ -100,10 +103,10 @@ def _kernel_for(
 class _Recorder:
     """Places a graph's values in buffers of the device, and calls the kernels on them."""
 
-    def __init__(self, graph: Graph, table: Mapping[str, Kernel]) -> None:
+    def __init__(self, graph: Graph, table: Mapping[str, Kernel], device: _native.Offline) -> None:
         self._graph = graph
         self._table = table
-        self._device = _native.Offline()
+        self._device = device
         self._slots = dict(plan_memory(graph).slot_of)
         self._free_overwritten()
         folded = Constants(graph)

@@ -50,6 +50,17 @@ def constant(value: Scalar, dtype: DType, device: Device) -> Tensor:
     return tensor
 
 
+def number_of(tensor: Tensor) -> Scalar | None:
+    """Return the number behind a tensor that `constant` shares; None of any other tensor.
+
+    For those who compile graphs: such a tensor never changes, so its number may become code.
+    """
+    if tensor.ndim:
+        return None
+    shared = (key[0] for key, found in tuple(_constants.items()) if found is tensor)
+    return next(shared, None)
+
+
 def operands(x: TensorLike | np.generic, y: TensorLike | np.generic) -> tuple[Tensor, Tensor]:
     """Return two operands as tensors of one dtype; NumPy's numbers count as Python's.
 

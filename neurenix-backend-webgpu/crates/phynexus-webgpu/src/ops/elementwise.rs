@@ -148,6 +148,22 @@ static BINARY_FUNCTIONS: &[Function] = &[
     integer!("shift_right", super::INTS),
 ];
 
+/// A function in WGSL, and what it needs.
+pub type Chosen = (&'static str, &'static [&'static Part]);
+
+/// The function of an op of one operand of a kind, or of two.
+///
+/// # Errors
+/// There is none.
+pub fn function_of(op: &str, operands: usize, kind: Kind) -> Result<Chosen> {
+    chosen(if operands == 1 { UNARY_FUNCTIONS } else { BINARY_FUNCTIONS }, op, kind)
+}
+
+/// The names of the ops of one operand and of two.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    UNARY_FUNCTIONS.iter().chain(BINARY_FUNCTIONS).map(|function| function.op)
+}
+
 fn chosen(functions: &'static [Function], op: &str, kind: Kind) -> Result<Chosen> {
     let function = functions.iter().find(|function| function.op == op);
     let found = function.and_then(|function| match kind {
@@ -158,8 +174,6 @@ fn chosen(functions: &'static [Function], op: &str, kind: Kind) -> Result<Chosen
     found.ok_or_else(|| Error::Value(format!("{op:?} has no meaning for values of {kind:?}")))
 }
 
-type Chosen = (&'static str, &'static [&'static Part]);
-
 fn unary(call: &Call<'_>) -> Result<()> {
     let x = call.input(0)?;
     let (name, parts) = chosen(UNARY_FUNCTIONS, call.op, x.dtype.kind())?;
@@ -167,8 +181,13 @@ fn unary(call: &Call<'_>) -> Result<()> {
 }
 
 fn gelu(call: &Call<'_>) -> Result<()> {
-    let name = if call.attributes.text("approximate")? == "tanh" { "gelu_tanh" } else { "gelu_erf" };
-    Launch::new(&UNARY, call.out()).input("x", call.input(0)?).function(name, FOR_GELU).run(call.device)
+    let (name, parts) = gelu_of(call.attributes.text("approximate")?);
+    Launch::new(&UNARY, call.out()).input("x", call.input(0)?).function(name, parts).run(call.device)
+}
+
+/// The function of gelu, exact or by tanh.
+pub fn gelu_of(approximate: &str) -> Chosen {
+    (if approximate == "tanh" { "gelu_tanh" } else { "gelu_erf" }, FOR_GELU)
 }
 
 fn binary(call: &Call<'_>) -> Result<()> {
@@ -188,10 +207,16 @@ pub fn convert(call: &Call<'_>, x: &Tensor) -> Result<()> {
 
 /// Records that `out` becomes the values of `x` in its dtype.
 pub fn converted(device: &'static Device, out: &Tensor, x: &Tensor) -> Result<()> {
-    let name = match (x.dtype.kind(), out.dtype.kind()) {
-        (Kind::Float, Kind::Int) if out.dtype == DType::Bool => "float_to_truth",
-        (Kind::Int, Kind::Int) if out.dtype == DType::Bool => "int_to_truth",
-        (Kind::Long, Kind::Int) if out.dtype == DType::Bool => "long_to_truth",
+    let (name, parts) = conversion(x.dtype.kind(), out.dtype);
+    Launch::new(&UNARY, out).input("x", x).function(name, parts).run(device)
+}
+
+/// The function from values of a kind to those of a dtype.
+pub fn conversion(from: Kind, to: DType) -> Chosen {
+    let name = match (from, to.kind()) {
+        (Kind::Float, Kind::Int) if to == DType::Bool => "float_to_truth",
+        (Kind::Int, Kind::Int) if to == DType::Bool => "int_to_truth",
+        (Kind::Long, Kind::Int) if to == DType::Bool => "long_to_truth",
         (Kind::Float, Kind::Float) => "float_to_float",
         (Kind::Float, Kind::Int) => "float_to_int",
         (Kind::Float, Kind::Long) => "float_to_long",
@@ -202,7 +227,7 @@ pub fn converted(device: &'static Device, out: &Tensor, x: &Tensor) -> Result<()
         (Kind::Long, Kind::Int) => "long_to_int",
         (Kind::Long, Kind::Long) => "long_to_long",
     };
-    Launch::new(&UNARY, out).input("x", x).function(name, FOR_CASTS).run(device)
+    (name, FOR_CASTS)
 }
 
 /// x where the condition holds, y elsewhere; of any dtype, as it only moves bits.

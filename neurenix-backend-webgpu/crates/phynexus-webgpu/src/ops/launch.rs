@@ -69,6 +69,14 @@ impl Launch {
         self
     }
 
+    /// Another output, of the shape of the first and walked with it; before all inputs.
+    #[must_use]
+    pub fn walked_output(mut self, name: &'static str, tensor: &Tensor) -> Self {
+        self = self.output(name, tensor);
+        self.tensors[self.outputs - 1].2 = Use::Walked;
+        self
+    }
+
     /// A launch of a kernel with its own `main`, whose first output is words that several invocations may
     /// change at once.
     pub fn atomic(kernel: &'static Kernel, out: &Tensor) -> Self {
@@ -170,7 +178,7 @@ impl Launch {
         if out.count() == 0 {
             return Ok(());
         }
-        let limit = device.limits().max_storage_buffer_binding_size;
+        let limit = device.binding_limit();
         let large = self.tensors.iter().any(|(_, tensor, _)| tensor.block.buffer().size() > limit);
         let cut = large && self.exceeds(limit - 256) && self.kernel.driver == Driver::Elements;
         if let Some(halves) = cut.then(|| self.halves()).flatten() {
@@ -259,7 +267,7 @@ impl Launch {
         let groups = if own {
             self.groups
         } else {
-            let turns = invocations(&self.tensors[0].1, shader.operands[0].access);
+            let turns = invocations(&self.tensors[0].1, shader.lanes());
             fold(device, turns.div_ceil(workgroup as usize))
         };
         let pipeline = device.pipelines().get(device, &shader)?;
@@ -269,15 +277,9 @@ impl Launch {
     }
 }
 
-/// How many invocations write an output: one a word, or one an element.
-fn invocations(out: &Tensor, access: Access) -> usize {
-    match access {
-        Access::Strided(_) => out.count(),
-        _ => {
-            let lanes = out.dtype.lanes();
-            (out.offset % lanes + out.count()).div_ceil(lanes)
-        }
-    }
+/// How many invocations write an output, of which each computes some elements: whole words.
+fn invocations(out: &Tensor, lanes: usize) -> usize {
+    (out.offset % lanes + out.count()).div_ceil(lanes)
 }
 
 fn fold(device: &Device, count: usize) -> [u32; 3] {

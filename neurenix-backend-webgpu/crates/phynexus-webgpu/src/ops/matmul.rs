@@ -172,7 +172,7 @@ pub fn float_product(
         .constant("RIGHT_ALONG", u32::from(product.y.row < product.y.column))
         .flat_groups(call.device, tiles)
         .run(call.device)?;
-    if packed { convert(&Call { outputs: &[out.clone()], ..*call }, &target) } else { Ok(()) }
+    if packed { convert(&Call { outputs: std::slice::from_ref(out), ..*call }, &target) } else { Ok(()) }
 }
 
 /// Records products of matrices of integers; `out` is dense, and of 32 or 64 bits.

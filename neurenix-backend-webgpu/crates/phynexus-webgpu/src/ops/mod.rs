@@ -5,6 +5,7 @@
 //! [`Launch`]es, and a row.
 
 pub mod batch_norm;
+pub mod chain;
 pub mod conv;
 pub mod elementwise;
 pub mod indexing;
@@ -98,6 +99,7 @@ pub struct Operation {
 pub fn operations() -> Vec<Operation> {
     [
         elementwise::operations(),
+        chain::operations(),
         movement::operations(),
         reduce::operations(),
         indexing::operations(),

@@ -85,17 +85,29 @@ fn fill(call: &Call<'_>) -> Result<()> {
 
 /// Records that every element becomes a value.
 pub fn filled(device: &'static crate::device::Device, out: &Tensor, value: &Value) -> Result<()> {
-    let (function, bits) = match (out.dtype.kind(), value) {
-        (Kind::Float, _) => ("as_float", u64::from((number(value)? as f32).to_bits())),
-        (Kind::Int, _) if out.dtype == DType::Bool => ("as_int", u64::from(number(value)? != 0.0)),
-        (Kind::Int, _) => ("as_int", integer(value)? as u64),
-        (Kind::Long, _) => ("as_long", integer(value)? as u64),
+    let function = match out.dtype.kind() {
+        Kind::Float => "as_float",
+        Kind::Int => "as_int",
+        Kind::Long => "as_long",
     };
+    let bits = bits_of(out.dtype, value)?;
     Launch::new(&FILL, out)
         .function(function, &[])
         .scalar(bits as u32)
         .scalar((bits >> 32) as u32)
         .run(device)
+}
+
+/// The bits of a number as shaders have values of a dtype: in one word, or in two.
+///
+/// # Errors
+/// It is no number.
+pub fn bits_of(dtype: DType, value: &Value) -> Result<u64> {
+    Ok(match dtype.kind() {
+        Kind::Float => u64::from((number(value)? as f32).to_bits()),
+        Kind::Int if dtype == DType::Bool => u64::from(number(value)? != 0.0),
+        Kind::Int | Kind::Long => integer(value)? as u64,
+    })
 }
 
 fn iota(call: &Call<'_>) -> Result<()> {

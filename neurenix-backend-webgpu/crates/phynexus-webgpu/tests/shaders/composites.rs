@@ -27,6 +27,7 @@ pub fn samples(op: &str, dtype: DType, layout: Layout) -> Vec<Sample> {
                 })
                 .collect()
         }
+        "chain" => chains(dtype, layout),
         "softmax_cross_entropy" | "softmax_cross_entropy_backward" => classes(op, dtype),
         "batch_norm_inference" | "batch_norm_train" | "batch_norm_backward" => batch_norm(op, dtype),
         "layer_norm" | "layer_norm_backward" => layer_norm(op, dtype),
@@ -56,6 +57,34 @@ pub fn samples(op: &str, dtype: DType, layout: Layout) -> Vec<Sample> {
         }
         _ => Vec::new(),
     }
+}
+
+/// A truth, a value of the dtype and a float32, of two tensors and a number.
+fn chains(dtype: DType, layout: Layout) -> Vec<Sample> {
+    let list = |numbers: &[i64]| Value::List(numbers.iter().map(|&number| Value::Int(number)).collect());
+    let step = |op: &str, dtype, operands: &[i64]| {
+        Value::List(vec![Value::Text(op.to_owned()), Value::DType(dtype), list(operands), Value::None])
+    };
+    let number = Value::List(vec![Value::DType(dtype), Value::Int(1)]);
+    let named = attributes(&[
+        ("numbers", Value::List(vec![number])),
+        (
+            "steps",
+            Value::List(vec![
+                step("add", dtype, &[0, 1]),
+                step("maximum", dtype, &[3, 2]),
+                step("lt", DType::Bool, &[4, 0]),
+                step("where", dtype, &[5, 4, 1]),
+                step("cast", DType::F32, &[6]),
+                step("relu", DType::F32, &[7]),
+            ]),
+        ),
+        ("results", list(&[5, 6, 8])),
+    ]);
+    let shape = &[3, 4, 5];
+    let outputs = [DType::Bool, dtype, DType::F32].map(|dtype| tensor(dtype, shape, Layout::Dense)).to_vec();
+    let inputs = vec![Some(tensor(dtype, shape, layout)), Some(tensor(dtype, &[4, 1], layout))];
+    vec![(outputs, inputs, named)]
 }
 
 /// Floats of a dtype, or float32 where it is one of indices.

@@ -5,5 +5,5 @@ fn element(i: u32) -> Out {
         var nothing: Out;
         return nothing;
     }
-    return x_at(params.x_offset + rest_place(i) + place * params.step);
+    return x_at(params.x_offset + rest_place(params.first + i) + place * params.step);
 }

@@ -1,7 +1,7 @@
 
 // One invocation an output: the place of the best element, the first of those that tie.
 fn element(i: u32) -> Out {
-    let base = params.x_offset + kept_place(i);
+    let base = params.x_offset + kept_place(params.first + i);
     var best = x_at(base + reduced_place(0u));
     var place = 0u;
     for (var r = 1u; r < params.reduced; r++) {

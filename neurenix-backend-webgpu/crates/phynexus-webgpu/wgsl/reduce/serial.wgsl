@@ -1,7 +1,7 @@
 
 // One invocation an output: in blocks, so that long sums lose little.
 fn element(i: u32) -> Out {
-    let base = params.x_offset + kept_place(i);
+    let base = params.x_offset + kept_place(params.first + i);
     var total = CONVERSION(x_at(base + reduced_place(0u)));
     for (var r = 1u; r < BLOCK && r < params.reduced; r++) {
         total = FUNCTION(total, CONVERSION(x_at(base + reduced_place(r))));
