@@ -120,6 +120,17 @@ impl Device {
         self.device.set_binding_limit(size_bytes);
     }
 
+    /// Whether products of float16 are computed in tiles of it, which takes the feature `shader-f16`.
+    #[getter]
+    fn uses_half(&self) -> bool {
+        self.device.uses_half()
+    }
+
+    /// Have them computed so, if the adapter has the feature, or not; for tests.
+    fn set_half(&self, wanted: bool) {
+        self.device.set_half(wanted);
+    }
+
     /// How many buffers a shader can bind besides its parameters.
     #[getter]
     fn storage_buffers(&self) -> u32 {

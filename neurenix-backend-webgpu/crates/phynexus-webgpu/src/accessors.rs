@@ -7,6 +7,8 @@ use crate::layout::Access;
 use crate::shader::{Operand, Part};
 
 static HALF: Part = Part { text: include_str!("../wgsl/dtype/float16.wgsl"), needs: &[] };
+/// What reading float16 needs where shaders compute with it.
+pub static NATIVE_HALF: Part = Part { text: include_str!("../wgsl/dtype/half.wgsl"), needs: &[] };
 static BFLOAT: Part = Part { text: include_str!("../wgsl/dtype/bfloat16.wgsl"), needs: &[] };
 
 /// What the conversions of dtypes need.
@@ -42,7 +44,13 @@ pub fn write_place(text: &mut String, name: &str, rank: u8) -> Result {
 }
 
 /// Writes the type of an operand and the functions that read it, or write it.
-pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic: bool) -> Result {
+pub fn write_operand(
+    text: &mut String,
+    operand: &Operand,
+    written: bool,
+    atomic: bool,
+    half: bool,
+) -> Result {
     let Operand { name, dtype, access, binding } = *operand;
     let buffer = format!("buffer_{binding}");
     let mut letters = name.chars();
@@ -97,7 +105,8 @@ pub fn write_operand(text: &mut String, operand: &Operand, written: bool, atomic
         }
     }
     if !atomic || !written {
-        writeln!(text, "fn {name}_at(place: u32) -> {wgsl} {{ return {}; }}", decoded(dtype, &buffer))?;
+        let value = if half && dtype == DType::F16 { decoded_half(&buffer) } else { decoded(dtype, &buffer) };
+        writeln!(text, "fn {name}_at(place: u32) -> {wgsl} {{ return {value}; }}")?;
     }
     let place = match access {
         Access::Dense => format!("params.{name}_offset + i"),
@@ -187,6 +196,11 @@ fn encoded(dtype: DType) -> &'static str {
         DType::Bool => "select(0u, 1u, value != 0i)",
         DType::I64 | DType::F64 => "value",
     }
+}
+
+/// The float16 at `place` of a buffer, by the adapter's own; of what is subnormal it may make 0.
+fn decoded_half(buffer: &str) -> String {
+    format!("unpack_half({buffer}[place >> 1u], place & 1u)")
 }
 
 /// The value at `place` of a buffer.

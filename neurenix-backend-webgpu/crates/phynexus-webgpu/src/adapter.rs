@@ -2,6 +2,9 @@
 
 use std::sync::OnceLock;
 
+/// The optional features that kernels make use of.
+pub const KNOWN_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16;
+
 /// One way to reach a GPU.
 #[derive(Clone, Debug)]
 pub struct Adapter {
@@ -39,13 +42,13 @@ pub fn adapters() -> &'static [Adapter] {
 }
 
 /// An adapter for recording work that is carried out elsewhere, such as in a browser: memory is the
-/// host's, and no shader runs. It has what every implementation of WebGPU has: the default limits,
-/// and no optional feature.
+/// host's, and no shader runs. It has the limits that every implementation of WebGPU has, and the optional
+/// features that kernels know, for tests of their shaders.
 pub(crate) fn offline() -> Option<Adapter> {
     let options = wgpu::NoopBackendOptions {
         enable: true,
         limits: Some(wgpu::Limits::default()),
-        features: Some(wgpu::Features::empty()),
+        features: Some(KNOWN_FEATURES),
         ..Default::default()
     };
     let options = wgpu::BackendOptions { noop: options, ..Default::default() };

@@ -1,9 +1,9 @@
 //! An open device: its limits, its queue, its memory, its pipelines.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::adapter::{Adapter, adapters, offline};
+use crate::adapter::{Adapter, KNOWN_FEATURES, adapters, offline};
 use crate::error::{Error, Result};
 use crate::faults;
 use crate::memory::{Block, Pool};
@@ -21,6 +21,7 @@ pub struct Device {
     limits: wgpu::Limits,
     binding_limit: AtomicU64,
     features: wgpu::Features,
+    half: AtomicBool,
     gpu: wgpu::Device,
     queue: wgpu::Queue,
     pool: Pool,
@@ -69,14 +70,16 @@ impl Device {
         let open = || {
             let adapter =
                 offline().ok_or_else(|| Error::Internal("there is no offline adapter".to_owned()))?;
-            Ok(&*Box::leak(Box::new(Self::new(&adapter)?)))
+            let device = Self::new(&adapter)?;
+            // What is recorded may be repeated where there is no such feature.
+            device.set_half(false);
+            Ok(&*Box::leak(Box::new(device)))
         };
         OFFLINE.get_or_init(open).clone()
     }
 
     fn new(adapter: &Adapter) -> Result<Self> {
-        let wanted = wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP;
-        let features = adapter.adapter.features() & wanted;
+        let features = adapter.adapter.features() & KNOWN_FEATURES;
         let limits = adapter.adapter.limits();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("neurenix"),
@@ -107,6 +110,7 @@ impl Device {
             pipelines: Pipelines::default(),
             binding_limit: AtomicU64::new(limits.max_storage_buffer_binding_size),
             limits,
+            half: AtomicBool::new(features.contains(wgpu::Features::SHADER_F16)),
             features,
             gpu,
             queue,
@@ -147,6 +151,17 @@ impl Device {
     /// The optional features that are in use.
     pub fn features(&self) -> wgpu::Features {
         self.features
+    }
+
+    /// Whether products of float16 are computed in tiles of it.
+    pub fn uses_half(&self) -> bool {
+        self.half.load(Ordering::Relaxed)
+    }
+
+    /// Has products computed so, if the adapter has `shader-f16`, or not; for tests.
+    pub fn set_half(&self, wanted: bool) {
+        let has = self.features.contains(wgpu::Features::SHADER_F16);
+        self.half.store(wanted && has, Ordering::Relaxed);
     }
 
     /// The memory pool.

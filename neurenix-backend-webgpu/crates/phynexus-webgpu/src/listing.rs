@@ -238,6 +238,23 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn products_of_float16_have_tiles_of_it_where_shaders_do() {
+        for half in [true, false] {
+            let listing = captured(|device, named| {
+                let [out, x, y] = [0, 1, 2]
+                    .map(|number| Tensor { dtype: DType::F16, ..tensor(&named[number], &[9, 9], None) });
+                device.set_half(half);
+                call(device, "matmul", &[out, x, y]);
+                device.set_half(false);
+            })
+            .expect("nothing is sent from the host");
+            let text = &listing.shaders[0].text;
+            assert_eq!(text.contains("enable f16;"), half, "{text}");
+            assert_eq!(text.contains("alias TileValue = vec4<f16>;"), half, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_recorded_outside_of_a_capture_is_not_listed() {
         let listing = captured(|_, _| {}).expect("nothing is sent from the host");
         assert!(listing.steps.is_empty() && listing.shaders.is_empty());

@@ -83,6 +83,8 @@ pub struct Shader {
     pub places: Vec<(&'static str, u8)>,
     /// Numbers known when it is compiled.
     pub constants: Vec<(&'static str, u32)>,
+    /// Whether it computes with float16, which takes a feature of the adapter.
+    pub half: bool,
     /// Invocations in a workgroup, for kernels with a driver.
     pub workgroup: u32,
 }
@@ -96,6 +98,7 @@ impl PartialEq for Shader {
             && self.outputs == other.outputs
             && self.places == other.places
             && self.constants == other.constants
+            && self.half == other.half
             && self.workgroup == other.workgroup
     }
 }
@@ -184,6 +187,9 @@ impl Shader {
 
     fn compose_into(&self, text: &mut String) -> std::fmt::Result {
         writeln!(text, "// {}", self.label())?;
+        if self.half {
+            text.push_str("enable f16;\n");
+        }
         writeln!(text, "const WORKGROUP: u32 = {}u;", self.workgroup)?;
         for (name, value) in &self.constants {
             writeln!(text, "const {name}: u32 = {value}u;")?;
@@ -208,13 +214,16 @@ impl Shader {
             accessors::write_place(text, name, rank)?;
         }
         let mut met: Vec<*const Part> = Vec::new();
+        if self.half {
+            add_part(text, &accessors::NATIVE_HALF, &mut met);
+        }
         let parts = accessors::parts_for(self.operands.iter().map(|operand| operand.dtype));
         for part in parts.into_iter().chain(self.kernel.parts.iter().chain(self.parts).copied()) {
             add_part(text, part, &mut met);
         }
         for (number, operand) in self.operands.iter().enumerate() {
             let written = number < self.outputs;
-            accessors::write_operand(text, operand, written, written && self.is_atomic(number))?;
+            accessors::write_operand(text, operand, written, written && self.is_atomic(number), self.half)?;
         }
         let mut body = self.kernel.text.to_owned();
         for (word, function) in &self.functions {

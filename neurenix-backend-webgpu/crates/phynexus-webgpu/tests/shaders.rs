@@ -167,6 +167,15 @@ fn shaders_of_dense_tensors_are_valid() {
 }
 
 #[test]
+fn shaders_that_compute_with_float16_are_valid() {
+    let device = Device::offline().expect("it needs no driver");
+    device.set_half(true);
+    assert!(device.uses_half());
+    run_all(Layout::Dense);
+    device.set_half(false);
+}
+
+#[test]
 fn shaders_of_strided_tensors_are_valid() {
     run_all(Layout::Permuted);
 }

@@ -6,7 +6,7 @@
 //! sizes alone, and these are added in order.
 
 use super::elementwise::{FLOAT, convert};
-use super::matmul::{TILE, TILES};
+use super::matmul::{TILE, TILES, with_tiles};
 use super::windows::Windows;
 use super::{Call, FLOATS, Launch, Operation};
 use crate::dtype::DType;
@@ -222,7 +222,7 @@ fn forward(call: &Call<'_>) -> Result<()> {
             .named("RESIDUAL", residual)
             .named("ACTIVATION", if relu { "relu_float" } else { "as_it_is" });
         launch = product.into_iter().chain(sizes).fold(launch, Launch::size);
-        conv.run(call, launch, product, [true, false])
+        conv.run(call, with_tiles(launch, call, [x, weight]), product, [true, false])
     })
 }
 
@@ -247,7 +247,7 @@ fn grad_input(call: &Call<'_>) -> Result<()> {
         ];
         let launch = Launch::new(&GRAD_INPUT, out).free("grad", grad).free("weight", weight);
         let launch = product.into_iter().chain(sizes).fold(launch, Launch::size);
-        conv.run(call, launch, product, [true, false])
+        conv.run(call, with_tiles(launch, call, [grad, weight]), product, [true, false])
     })
 }
 
@@ -283,7 +283,7 @@ fn grad_weight(call: &Call<'_>) -> Result<()> {
     ];
     let launch = Launch::new(&GRAD_WEIGHT, &target).free("grad", grad).free("x", x);
     let launch = product.into_iter().chain(sizes).fold(launch, Launch::size);
-    conv.run(call, launch, product, [true, true])?;
+    conv.run(call, with_tiles(launch, call, [grad, x]), product, [true, true])?;
     if direct {
         return Ok(());
     }

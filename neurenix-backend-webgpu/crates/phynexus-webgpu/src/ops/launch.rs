@@ -38,6 +38,7 @@ pub struct Launch {
     places: Vec<(&'static str, Walk)>,
     scalars: Vec<u32>,
     constants: Vec<(&'static str, u32)>,
+    half: bool,
     groups: [u32; 3],
     first: usize,
 }
@@ -55,6 +56,7 @@ impl Launch {
             places: Vec::new(),
             scalars: Vec::new(),
             constants: Vec::new(),
+            half: false,
             groups: [1; 3],
             first: 0,
         }
@@ -149,6 +151,13 @@ impl Launch {
     #[must_use]
     pub fn constant(mut self, name: &'static str, value: u32) -> Self {
         self.constants.push((name, value));
+        self
+    }
+
+    /// Lets the shader compute with float16, which the adapter has.
+    #[must_use]
+    pub fn with_half(mut self) -> Self {
+        self.half = true;
         self
     }
 
@@ -261,6 +270,7 @@ impl Launch {
             outputs: self.outputs,
             places: self.places.iter().map(|(name, place)| (*name, place.sizes.len() as u8)).collect(),
             constants: self.constants.clone(),
+            half: self.half,
             workgroup,
         };
         debug_assert_eq!(shader.fields().len(), words.len(), "parameters of {}", self.kernel.name);

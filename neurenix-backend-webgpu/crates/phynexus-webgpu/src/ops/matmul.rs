@@ -144,6 +144,16 @@ fn linear(call: &Call<'_>) -> Result<()> {
     )
 }
 
+/// A launch whose tiles hold what is multiplied: float16 where all of it is and shaders have it, which
+/// halves the memory that a workgroup takes and the bits that travel; else float32. Sums are float32.
+#[must_use]
+pub fn with_tiles(launch: Launch, call: &Call<'_>, factors: [&Tensor; 2]) -> Launch {
+    if call.device.uses_half() && factors.iter().all(|factor| factor.dtype == DType::F16) {
+        return launch.with_half().named("TILE_VALUE", "vec4<f16>");
+    }
+    launch.named("TILE_VALUE", "vec4<f32>")
+}
+
 /// Records products of matrices of floats, the last two axes of `x` and `y`, with a bias that is added
 /// to every row; `out` is dense.
 ///
@@ -167,7 +177,7 @@ pub fn float_product(
     let packed = out.dtype.lanes() > 1;
     let target = if packed { call.scratch(DType::F32, &out.shape)? } else { out.clone() };
     let tiles = product.rows.div_ceil(TILE) * product.columns.div_ceil(TILE) * product.batches();
-    finish(product.fill(Launch::new(&FLOATS_IN_TILES, &target), x, y))
+    with_tiles(finish(product.fill(Launch::new(&FLOATS_IN_TILES, &target), x, y)), call, [x, y])
         .constant("LEFT_ALONG", u32::from(product.x.column <= product.x.row))
         .constant("RIGHT_ALONG", u32::from(product.y.row < product.y.column))
         .flat_groups(call.device, tiles)

@@ -4,6 +4,7 @@
 //! the table that Python reads. To add an op: its WGSL file, a function from [`Call`] to
 //! [`Launch`]es, and a row.
 
+pub mod attention;
 pub mod batch_norm;
 pub mod chain;
 pub mod conv;
@@ -20,6 +21,7 @@ pub mod random;
 pub mod reduce;
 pub mod scatter;
 pub mod softmax;
+pub mod sort;
 pub mod take;
 pub mod team;
 pub mod windows;
@@ -109,7 +111,9 @@ pub fn operations() -> Vec<Operation> {
         conv::operations(),
         pool::operations(),
         batch_norm::operations(),
+        attention::operations(),
         softmax::operations(),
+        sort::operations(),
         optimizer::operations(),
         layer_norm::operations(),
         take::operations(),

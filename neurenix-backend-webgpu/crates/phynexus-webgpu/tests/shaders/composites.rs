@@ -28,6 +28,8 @@ pub fn samples(op: &str, dtype: DType, layout: Layout) -> Vec<Sample> {
                 .collect()
         }
         "chain" => chains(dtype, layout),
+        "sort" | "topk" => sorted(op, dtype),
+        "scaled_dot_product_attention" => attention(dtype, layout),
         "softmax_cross_entropy" | "softmax_cross_entropy_backward" => classes(op, dtype),
         "batch_norm_inference" | "batch_norm_train" | "batch_norm_backward" => batch_norm(op, dtype),
         "layer_norm" | "layer_norm_backward" => layer_norm(op, dtype),
@@ -85,6 +87,35 @@ fn chains(dtype: DType, layout: Layout) -> Vec<Sample> {
     let outputs = [DType::Bool, dtype, DType::F32].map(|dtype| tensor(dtype, shape, Layout::Dense)).to_vec();
     let inputs = vec![Some(tensor(dtype, shape, layout)), Some(tensor(dtype, &[4, 1], layout))];
     vec![(outputs, inputs, named)]
+}
+
+/// In one workgroup; in several, by way of steps between them.
+fn sorted(op: &str, dtype: DType) -> Vec<Sample> {
+    let flag = if op == "sort" { "descending" } else { "largest" };
+    [(40, true), (40, false), (5000, true)]
+        .into_iter()
+        .map(|(size, backwards)| {
+            let kept = if op == "sort" { size } else { 7 };
+            let outputs = [dtype, DType::I64].map(|dtype| tensor(dtype, &[3, kept, 2], Layout::Dense));
+            let named = attributes(&[("axis", Value::Int(1)), (flag, Value::Bool(backwards))]);
+            (outputs.to_vec(), vec![Some(tensor(dtype, &[3, size, 2], Layout::Dense))], named)
+        })
+        .collect()
+}
+
+/// Without a mask, with one of truths, and of floats.
+fn attention(dtype: DType, layout: Layout) -> Vec<Sample> {
+    let float = if dtype == DType::Bool { DType::F32 } else { dtype };
+    let x = |shape: &[usize]| Some(tensor(float, shape, layout));
+    let named = attributes(&[("scale", Value::Float(0.5)), ("is_causal", Value::Bool(dtype != DType::F32))]);
+    [None, Some(DType::Bool), Some(float)]
+        .into_iter()
+        .map(|mask| {
+            let mask = mask.map(|dtype| tensor(dtype, &[3, 5, 6], layout));
+            let inputs = vec![x(&[2, 3, 5, 4]), x(&[3, 6, 4]), x(&[2, 1, 6, 7]), mask];
+            (vec![tensor(float, &[2, 3, 5, 7], Layout::Dense)], inputs, named.clone())
+        })
+        .collect()
 }
 
 /// Floats of a dtype, or float32 where it is one of indices.

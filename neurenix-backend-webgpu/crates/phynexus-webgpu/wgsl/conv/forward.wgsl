@@ -1,6 +1,7 @@
 
 // A convolution as a product: the weights of a group's features by the windows of all samples, in
 // columns that nobody writes down.
+alias TileValue = TILE_VALUE;
 struct Turn { weight: u32, x: u32, out: u32, feature: u32, first: u32, end: u32 }
 alias Rows = vec4<u32>;
 alias RowStep = u32;

@@ -1,6 +1,7 @@
 
 // The gradient of a convolution to its input as a product: the weights, by channel, by the gradients
 // of the outputs whose windows hold a pixel.
+alias TileValue = TILE_VALUE;
 struct Turn { weight: u32, grad: u32, out: u32, first: u32, end: u32 }
 alias Rows = vec4<u32>;
 alias RowStep = u32;

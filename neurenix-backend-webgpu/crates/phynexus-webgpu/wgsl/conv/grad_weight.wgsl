@@ -1,6 +1,7 @@
 
 // The gradient of a convolution to its weights as a product: the gradients of a group's features by the
 // windows, summed over the outputs of all samples; each part of that sum is a product of its own.
+alias TileValue = TILE_VALUE;
 struct Turn { grad: u32, x: u32, out: u32, first: u32, end: u32 }
 alias Rows = vec4<u32>;
 alias RowStep = u32;

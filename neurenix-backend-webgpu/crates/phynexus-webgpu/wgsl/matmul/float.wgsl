@@ -1,5 +1,6 @@
 
 // Products of matrices of any strides.
+alias TileValue = TILE_VALUE;
 struct Turn { x: u32, y: u32, out: u32, first: u32, end: u32 }
 alias Rows = vec4<u32>;
 alias RowStep = u32;

@@ -11,7 +11,8 @@
 //   Columns, columns_of, ColumnStep, column_step_of, right   the same of the right matrix
 //   places_of(turn, columns), place_of(turn, row)   whose sum is the place of a result
 //   finished(turn, sum, row, column, place)         what is stored there
-// and the constants LEFT_ALONG and RIGHT_ALONG: 1 where neighbouring steps lie side by side in memory,
+// and the type TileValue: vec4<f16>, where all that is multiplied is float16 and shaders have it, else
+// vec4<f32>; sums are float32. And the constants LEFT_ALONG and RIGHT_ALONG: 1 where neighbouring steps lie side by side in memory,
 // 0 where neighbouring rows, or columns, do; neighbouring invocations read in that direction.
 //
 // Four rows that belong together lie sixteen apart, so that invocations side by side read, and write,
@@ -20,8 +21,8 @@ const TILE: u32 = 64u;
 const STEPS: u32 = 16u;
 const QUADS: u32 = 16u;
 
-var<workgroup> left_tile: array<array<vec4<f32>, 17>, 16>;
-var<workgroup> right_tile: array<array<vec4<f32>, 17>, 16>;
+var<workgroup> left_tile: array<array<TileValue, 17>, 16>;
+var<workgroup> right_tile: array<array<TileValue, 17>, 16>;
 
 fn quad(first: u32, number: u32) -> vec4<u32> {
     return vec4<u32>(first + number) + vec4<u32>(0u, 16u, 32u, 48u);
@@ -39,12 +40,12 @@ fn load_left(turn: Turn, first_row: u32, fixed: Rows, start: u32, local: u32) {
         let inside = start + number < turn.end;
         for (var q = local / STEPS; q < QUADS; q += 4u) {
             let value = left(rows_of(turn, quad_within(first_row, q, params.rows)), step);
-            left_tile[number][q] = select(vec4<f32>(), value, inside);
+            left_tile[number][q] = TileValue(select(vec4<f32>(), value, inside));
         }
     } else {
         for (var number = local / QUADS; number < STEPS; number += 4u) {
             let value = left(fixed, row_step_of(turn, min(start + number, turn.end - 1u)));
-            left_tile[number][local % QUADS] = select(vec4<f32>(), value, start + number < turn.end);
+            left_tile[number][local % QUADS] = TileValue(select(vec4<f32>(), value, start + number < turn.end));
         }
     }
 }
@@ -56,12 +57,12 @@ fn load_right(turn: Turn, first_column: u32, fixed: Columns, start: u32, local: 
         let inside = start + number < turn.end;
         for (var q = local / STEPS; q < QUADS; q += 4u) {
             let value = right(columns_of(turn, quad_within(first_column, q, params.columns)), step);
-            right_tile[number][q] = select(vec4<f32>(), value, inside);
+            right_tile[number][q] = TileValue(select(vec4<f32>(), value, inside));
         }
     } else {
         for (var number = local / QUADS; number < STEPS; number += 4u) {
             let value = right(fixed, column_step_of(turn, min(start + number, turn.end - 1u)));
-            right_tile[number][local % QUADS] = select(vec4<f32>(), value, start + number < turn.end);
+            right_tile[number][local % QUADS] = TileValue(select(vec4<f32>(), value, start + number < turn.end));
         }
     }
 }
@@ -114,10 +115,10 @@ fn main(
         load_right(turn, first_column, fixed_columns, start, local);
         workgroupBarrier();
         for (var step = 0u; step < STEPS; step++) {
-            let x0 = left_tile[step][my_row];
-            let x1 = left_tile[step][my_row + 8u];
-            let y0 = right_tile[step][my_column];
-            let y1 = right_tile[step][my_column + 8u];
+            let x0 = vec4<f32>(left_tile[step][my_row]);
+            let x1 = vec4<f32>(left_tile[step][my_row + 8u]);
+            let y0 = vec4<f32>(right_tile[step][my_column]);
+            let y1 = vec4<f32>(right_tile[step][my_column + 8u]);
             s00 = fma(vec4<f32>(x0.x), y0, s00); s01 = fma(vec4<f32>(x0.x), y1, s01);
             s10 = fma(vec4<f32>(x0.y), y0, s10); s11 = fma(vec4<f32>(x0.y), y1, s11);
             s20 = fma(vec4<f32>(x0.z), y0, s20); s21 = fma(vec4<f32>(x0.z), y1, s21);
