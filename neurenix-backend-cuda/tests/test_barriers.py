@@ -14,6 +14,7 @@ KERNELS = Path(__file__).parents[1] / "phynexus-gpu" / "kernels"
 # The level and the ops that run the barriers of a file.
 TESTED_BY = {
     "block.h": ("l2_composites", "softmax,layer_norm"),
+    "entries.cpp": ("l2_composites", "sort,topk"),
     "gemm.h": ("l1_primitives", "matmul"),
     "gemm_half.h": ("l1_primitives", "matmul"),
     "optimizer.cpp": ("l2_composites", "adam_step"),

@@ -3,6 +3,7 @@
 
 #include "kernels/arithmetic.h"
 #include "kernels/block.h"
+#include "kernels/rows.h"
 #include "kernels/table.h"
 #include "tensor/walk.h"
 
@@ -10,23 +11,9 @@ namespace phynexus {
 
 namespace {
 
-// The rows along an axis of a dense tensor: element i of row r is at (r / inner) * length * inner
-// + i * inner + r % inner.
-struct Rows {
-  int64_t count;
-  int64_t length;
-  int64_t inner;
-
-  GPU_DEVICE int64_t first(int64_t row) const { return row / inner * length * inner + row % inner; }
-  // One warp's worth of threads is enough for a short row.
-  int threads() const { return length > 256 ? 256 : 64; }
-  int64_t blocks() const { return std::min<int64_t>(count, int64_t{1} << 22); }
-};
-
-Rows rows_of(const Tensor& x, int axis) {
-  const int64_t inner = x.size(axis + 1, x.rank);
-  return {x.size(0, axis) * inner, x.shape[axis], inner};
-}
+// One warp's worth of threads is enough for a short row.
+int threads_for(const Rows& rows) { return rows.length > 256 ? 256 : 64; }
+int64_t blocks_of(const Rows& rows) { return std::min<int64_t>(rows.count, int64_t{1} << 22); }
 
 template <class T>
 struct LargestAndTotal {
@@ -128,7 +115,7 @@ void softmax(const Call& call) {
   if (rows.count * rows.length == 0) return;
   visit(Floats(), call.in(0).dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    gpu_launch(&softmax_kernel<T, kLog>, {rows.blocks()}, rows.threads(), call.stream(), rows,
+    gpu_launch(&softmax_kernel<T, kLog>, {blocks_of(rows)}, threads_for(rows), call.stream(), rows,
                call.out().as<T>(), call.in(0).as<const T>());
   });
 }
@@ -139,8 +126,9 @@ void softmax_backward(const Call& call) {
   if (rows.count * rows.length == 0) return;
   visit(Floats(), call.in(0).dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
-    gpu_launch(&softmax_backward_kernel<T, kLog>, {rows.blocks()}, rows.threads(), call.stream(),
-               rows, call.out().as<T>(), call.in(0).as<const T>(), call.in(1).as<const T>());
+    gpu_launch(&softmax_backward_kernel<T, kLog>, {blocks_of(rows)}, threads_for(rows),
+               call.stream(), rows, call.out().as<T>(), call.in(0).as<const T>(),
+               call.in(1).as<const T>());
   });
 }
 
@@ -152,7 +140,7 @@ void cross_entropy(const Call& call) {
   visit(Floats(), call.in(0).dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     T* log_probs = call.out(1).as<T>();
-    gpu_launch(&softmax_kernel<T, true>, {rows.blocks()}, rows.threads(), call.stream(), rows,
+    gpu_launch(&softmax_kernel<T, true>, {blocks_of(rows)}, threads_for(rows), call.stream(), rows,
                log_probs, call.in(0).as<const T>());
     gpu_launch(&pick_kernel<T>, {blocks_for(rows.count, 256)}, 256, call.stream(), rows,
                call.out(0).as<T>(), static_cast<const T*>(log_probs), classes_of(call.in(1)),

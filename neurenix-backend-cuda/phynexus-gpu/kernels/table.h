@@ -21,7 +21,9 @@ std::vector<Op> optimizer_ops();
 std::vector<Op> pooling_ops();
 std::vector<Op> random_ops();
 std::vector<Op> reduction_ops();
+std::vector<Op> scatter_ops();
 std::vector<Op> softmax_ops();
+std::vector<Op> sort_ops();
 std::vector<Op> unary_ops();
 
 // All of them; the place of an op is its number.
