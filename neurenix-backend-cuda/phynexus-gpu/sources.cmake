@@ -4,4 +4,5 @@ set(phynexus_gpu_folder ${CMAKE_CURRENT_LIST_DIR})
 file(GLOB phynexus_gpu_sources CONFIGURE_DEPENDS
      ${phynexus_gpu_folder}/binding/*.cpp
      ${phynexus_gpu_folder}/kernels/*.cpp
+     ${phynexus_gpu_folder}/libraries/*.cpp
      ${phynexus_gpu_folder}/runtime/*.cpp)

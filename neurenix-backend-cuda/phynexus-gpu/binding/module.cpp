@@ -2,6 +2,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
+#include "binding/parts.h"
 #include "binding/python_call.h"
 #include "kernels/table.h"
 
@@ -18,30 +21,80 @@ void raise_fault(Fault fault) {
                         ", which is out of range");
 }
 
-void run(const Op& op, py::handle out, const py::args& inputs, const py::kwargs& attributes) {
-  std::vector<Tensor> outputs;
-  const bool several = PyTuple_Check(out.ptr());
-  if (several) {
-    for (py::handle item : py::reinterpret_borrow<py::tuple>(out)) {
-      outputs.push_back(to_tensor(item));
+// The tensors of a call, and the device that they are on.
+struct Arguments {
+  Arguments(py::handle out, const py::sequence& inputs) {
+    const bool several = PyTuple_Check(out.ptr());
+    if (several) {
+      for (py::handle item : py::reinterpret_borrow<py::tuple>(out)) {
+        outputs.push_back(to_tensor(item));
+      }
+    } else {
+      outputs.push_back(to_tensor(out));
     }
-  } else {
-    outputs.push_back(to_tensor(out));
+    for (py::handle item : inputs) given.push_back(to_tensor(item));
+    where = &buffer_of(several ? out[py::int_(0)] : out).device();
   }
+
+  std::vector<Tensor> outputs;
   std::vector<Tensor> given;
-  for (py::handle item : inputs) given.push_back(to_tensor(item));
-  Device& where = buffer_of(several ? out[py::int_(0)] : out).device();
+  Device* where;
+};
+
+// Calls a kernel; what goes wrong names the op.
+template <class Run>
+void run_named(const Op& op, Device& where, const Run& run) {
   if (is_forked()) device(where.index());  // which says why not
   where.use();
-  const PythonAttributes its(attributes);
   try {
-    op.run({outputs, given, its, where, static_cast<int>(&op - ops().data())});
+    run();
     check(gpu_last_error(), "launch(");
   } catch (const OutOfMemory& error) {
     throw OutOfMemory(std::string(op.name) + ": " + error.what());
   } catch (const std::runtime_error& error) {
     throw std::runtime_error(std::string(op.name) + ": " + error.what());
   }
+}
+
+int number_of(const Op& op) { return static_cast<int>(&op - ops().data()); }
+
+void run(const Op& op, py::handle out, const py::args& inputs, const py::kwargs& attributes) {
+  const Arguments its(out, inputs);
+  const PythonAttributes given(attributes);
+  run_named(op, *its.where,
+            [&] { op.run({its.outputs, its.given, given, *its.where, number_of(op)}); });
+}
+
+// Calls (out, inputs) of one op, with the same attributes and dtypes; none reads what another
+// writes.
+void run_many(const std::string& name, const py::sequence& calls, const py::dict& attributes) {
+  const auto op =
+      std::find_if(ops().begin(), ops().end(), [&](const Op& its) { return its.name == name; });
+  if (op == ops().end() || op->run_many == nullptr) {
+    throw py::value_error("no op that is run for many at a time: " + name);
+  }
+  std::vector<Arguments> arguments;
+  for (py::handle call : calls) {
+    arguments.emplace_back(call[py::int_(0)],
+                           py::reinterpret_borrow<py::sequence>(py::object(call[py::int_(1)])));
+  }
+  if (arguments.empty()) return;
+  const PythonAttributes given(attributes);
+  Device& where = *arguments.front().where;
+  std::vector<Call> made;
+  for (const Arguments& its : arguments) {
+    made.push_back({its.outputs, its.given, given, where, number_of(*op)});
+  }
+  run_named(*op, where, [&] { op->run_many(made); });
+}
+
+// The ops that `run_many` takes.
+py::list many() {
+  py::list names;
+  for (const Op& op : ops()) {
+    if (op.run_many != nullptr) names.append(op.name);
+  }
+  return names;
 }
 
 py::list kernels() {
@@ -134,6 +187,8 @@ PYBIND11_MODULE(_native, module) {
   for (const char* name : kDTypeNames) dtypes.append(name);
   module.attr("DTYPES") = dtypes;
   module.attr("KERNELS") = kernels();
+  module.attr("MANY") = many();
+  module.def("run_many", &run_many);
   module.def("set_dtypes", &set_dtypes);
   module.def("device_count", &count_devices);
   module.def("describe", [](int index) {
@@ -146,6 +201,9 @@ PYBIND11_MODULE(_native, module) {
   module.def("synchronize", &synchronize);
   module.def("memory_statistics", &memory_statistics);
   module.def("trim_memory", [](int index) { device(index).memory().trim(); });
+  add_libraries(module);
+  add_recordings(module);
+  add_dlpack(module);
 }
 
 }  // namespace phynexus::binding

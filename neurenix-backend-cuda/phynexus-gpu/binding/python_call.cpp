@@ -71,7 +71,15 @@ void add_integers(py::handle value, std::vector<int64_t>& found) {
 }  // namespace
 
 Buffer::~Buffer() {
-  if (!forked) device_.memory().release(pointer_);
+  if (forked) return;
+  if (release_ == nullptr) {
+    device_.memory().release(pointer_);
+    return;
+  }
+  // Its owner does not know what is queued here.
+  ignore(gpu_set_device(device_.index()));
+  ignore(gpu_stream_synchronize(device_.stream()));
+  release_();
 }
 
 bool is_forked() { return forked; }

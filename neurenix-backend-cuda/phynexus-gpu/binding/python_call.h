@@ -3,6 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,9 @@ class Buffer {
  public:
   Buffer(Device& device, size_t size_bytes)
       : device_(device), size_bytes_(size_bytes), pointer_(device.memory().allocate(size_bytes)) {}
+  // Memory of another library's, which `release` gives back.
+  Buffer(Device& device, size_t size_bytes, void* pointer, std::function<void()> release)
+      : device_(device), size_bytes_(size_bytes), pointer_(pointer), release_(std::move(release)) {}
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   ~Buffer();
@@ -29,6 +33,7 @@ class Buffer {
   Device& device_;
   size_t size_bytes_;
   void* pointer_;
+  std::function<void()> release_;
 };
 
 // Tells this module Python's dtypes, in the order of the enumeration.

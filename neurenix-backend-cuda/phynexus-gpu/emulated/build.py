@@ -41,7 +41,8 @@ def lay_out(folder: Path, site: Path) -> None:
     shutil.copytree(HERE.parent / "phynexus_gpu", package / "phynexus_gpu", ignore=ignored)
     module = "_native" + sysconfig.get_config_var("EXT_SUFFIX")
     shutil.copy2(folder / module, package / "phynexus_gpu")
-    shutil.copy2(folder / "emulator_test", package)
+    for built in (folder / "emulator_test", *folder.glob("libstand_in_*.so")):
+        shutil.copy2(built, package)
     metadata = site / f"{PACKAGE}-0.dist-info"
     metadata.mkdir(exist_ok=True)
     about = "Metadata-Version: 2.4\nName: phynexus-gpu-emulated\nVersion: 0\n"

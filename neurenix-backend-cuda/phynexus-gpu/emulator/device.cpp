@@ -35,14 +35,42 @@ std::string failure;  // a GPU, too, is lost once a kernel has failed
 int Queue::add(std::function<void()> work) {
   std::lock_guard<std::recursive_mutex> lock(turn);
   if (!failure.empty()) return kKernelFailed;
+  if (recording_ != nullptr) {
+    recording_->push_back(std::move(work));
+    return 0;
+  }
   work_.push_back(std::move(work));
   return work_.size() < kQueuedAtMost ? 0 : drain();
+}
+
+int Queue::add_foreign(Stream* stream, void (*work)(void*), void* data, void (*release)(void*)) {
+  std::shared_ptr<void> kept(data, release);
+  return static_cast<Queue*>(stream)->add([=] { work(kept.get()); });
+}
+
+int Queue::begin_recording() {
+  std::lock_guard<std::recursive_mutex> lock(turn);
+  if (recording_ != nullptr) return kCaptureMisused;
+  recording_ = std::make_shared<Recorded>();
+  return 0;
+}
+
+int Queue::end_recording(std::shared_ptr<const Recorded>& recorded) {
+  std::lock_guard<std::recursive_mutex> lock(turn);
+  if (recording_ == nullptr) return kCaptureMisused;
+  recorded = std::move(recording_);
+  recording_ = nullptr;
+  return 0;
 }
 
 int Queue::drain() {
   std::lock_guard<std::recursive_mutex> lock(turn);
   if (!failure.empty()) return kKernelFailed;
-  std::vector<std::function<void()>> work;
+  if (recording_ != nullptr) {  // a GPU's driver gives it up
+    recording_ = nullptr;
+    return kCaptureMisused;
+  }
+  Recorded work;
   work.swap(work_);
   try {
     for (const auto& step : work) step();
@@ -61,6 +89,8 @@ const char* text_of(int error) {
       return "out of memory";
     case kNoSuchDevice:
       return "no such device";
+    case kCaptureMisused:
+      return "the host has waited for work that is being captured";
     default:
       return failure.c_str();
   }

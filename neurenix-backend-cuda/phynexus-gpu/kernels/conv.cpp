@@ -3,6 +3,7 @@
 #include "kernels/gemm.h"
 #include "kernels/table.h"
 #include "kernels/windows.h"
+#include "libraries/convolutions.h"
 
 namespace phynexus {
 
@@ -186,6 +187,52 @@ const T* data_or_null(const Tensor& tensor) {
   return tensor.present ? tensor.as<const T>() : nullptr;
 }
 
+// The convolution as a library takes it. Samples and sizes are those of the images and results.
+ConvolutionSizes sizes_of(const Convolution& conv, DType dtype, int64_t samples) {
+  const Axis& down = conv.windows.down;
+  const Axis& across = conv.windows.across;
+  ConvolutionSizes sizes;
+  sizes.dtype = dtype;
+  sizes.samples = samples;
+  sizes.channels = int64_t{conv.groups} * conv.channels;
+  sizes.features = int64_t{conv.groups} * conv.features;
+  sizes.groups = conv.groups;
+  for (int i = 0; i < 2; ++i) {
+    const Axis& axis = i == 0 ? down : across;
+    sizes.image[i] = axis.size;
+    sizes.kernel[i] = axis.kernel;
+    sizes.result[i] = axis.windows;
+    sizes.stride[i] = axis.stride;
+    sizes.before[i] = axis.before;
+    sizes.dilation[i] = axis.dilation;
+  }
+  return sizes;
+}
+
+// What comes after a convolution that a library has done: bias, residual, relu; in place.
+template <class T>
+GPU_KERNEL void finish_kernel(int64_t count, int64_t size, int64_t planes, T* out, const T* bias,
+                              const T* residual, bool is_rectified) {
+  for (int64_t i = gpu_block_x() * gpu_threads() + gpu_thread(); i < count;
+       i += gpu_blocks_x() * gpu_threads()) {
+    Wide<T> sum = static_cast<Wide<T>>(out[i]);
+    if (bias != nullptr) sum += static_cast<Wide<T>>(bias[i / size % planes]);
+    if (residual != nullptr) sum += static_cast<Wide<T>>(residual[i]);
+    if (is_rectified && sum < 0) sum = 0;  // NaN stays NaN
+    out[i] = convert<T>(sum);
+  }
+}
+
+template <class T>
+void finish(const Call& call, const Convolution& conv, const Tensor& residual, bool is_rectified) {
+  const Tensor& bias = call.in(2);
+  if (!bias.present && !residual.present && !is_rectified) return;
+  const int64_t count = call.out().size();
+  gpu_launch(&finish_kernel<T>, {blocks_for(count, kMapThreads * kMapItems)}, kMapThreads,
+             call.stream(), count, conv.places(), call.out().shape[1], call.out().as<T>(),
+             data_or_null<T>(bias), data_or_null<T>(residual), is_rectified);
+}
+
 void convolve(const Call& call, const Tensor& residual, bool is_rectified) {
   const Tensor& out = call.out();
   const Tensor& x = call.in(0);
@@ -193,8 +240,12 @@ void convolve(const Call& call, const Tensor& residual, bool is_rectified) {
   const Convolution conv = convolution(call.attributes, x.shape, weight.shape, out.shape);
   const int64_t depth = static_cast<int64_t>(conv.channels) * conv.taps();
   const GemmShape shape{conv.groups, conv.features, out.shape[0] * conv.places(), depth};
+  const bool is_done =
+      convolve_by_library(Convolved::kResults, sizes_of(conv, out.dtype, out.shape[0]), x.data,
+                          weight.data, out.data, call.device);
   visit(Floats(), out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
+    if (is_done) return finish<T>(call, conv, residual, is_rectified);
     Walk<1> groups;
     groups.add(conv.groups, {conv.features * depth});
     gemm(call.device, shape, MatrixLoader<T>{weight.as<const T>(), groups, depth, 1, true},
@@ -217,6 +268,10 @@ void conv2d_grad_input(const Call& call) {
   const Convolution conv = convolution(call.attributes, out.shape, weight.shape, grad.shape);
   const GemmShape shape{conv.groups, conv.channels, out.shape[0] * conv.image(),
                         static_cast<int64_t>(conv.features) * conv.taps()};
+  if (convolve_by_library(Convolved::kImages, sizes_of(conv, out.dtype, out.shape[0]), grad.data,
+                          weight.data, out.data, call.device)) {
+    return;
+  }
   visit(Floats(), out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     gemm(call.device, shape, WeightOfChannel<T>{conv, weight.as<const T>()},
@@ -233,6 +288,10 @@ void conv2d_grad_weight(const Call& call) {
   const Convolution conv = convolution(call.attributes, x.shape, out.shape, grad.shape);
   const int64_t columns = static_cast<int64_t>(conv.channels) * conv.taps();
   const GemmShape shape{conv.groups, conv.features, columns, grad.shape[0] * conv.places()};
+  if (convolve_by_library(Convolved::kWeights, sizes_of(conv, out.dtype, grad.shape[0]), grad.data,
+                          x.data, out.data, call.device)) {
+    return;
+  }
   visit(Floats(), out.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     gemm(call.device, shape, GradOfFeature<T>{conv, grad.as<const T>()},

@@ -12,11 +12,14 @@ from neurenix.backends import DeviceInfo, Kernel, Shape
 from neurenix.dtypes import as_dtype
 
 from . import _native
+from .dlpack import Borrowed, dlpack_device, from_dlpack, to_dlpack
 from .kernels import kernels
+from .libraries import open_libraries
 
 if TYPE_CHECKING:
     from neurenix import Tensor
     from neurenix.dtypes import DType
+    from neurenix.graph import Executable, Graph
 
 Array = np.ndarray[Any, Any]
 
@@ -34,12 +37,13 @@ class GpuBackend:
         _native.set_dtypes([as_dtype(name) for name in _native.DTYPES])
         self._software = software
         self._kernels = kernels()
+        self._libraries = open_libraries(look=not software)
 
     def devices(self) -> Sequence[DeviceInfo]:
         """Return the devices that the driver lists."""
         described = map(_native.describe, range(_native.device_count()))
         return [
-            DeviceInfo(index, name, memory_bytes, software=self._software)
+            DeviceInfo(index, name, memory_bytes, self._software, self._libraries)
             for index, (name, memory_bytes) in enumerate(described)
         ]
 
@@ -71,6 +75,28 @@ class GpuBackend:
             IndexError: A kernel has met an index out of range.
         """
         _native.synchronize(index)
+
+    def compile(self, graph: Graph) -> Executable:
+        """Return what runs a graph by repeating what its kernels have queued once.
+
+        Raises:
+            PlanError: One of its ops has no kernel, or none that can be recorded.
+        """
+        from .executable import compile_graph
+
+        return compile_graph(graph)
+
+    def dlpack_device(self, index: int) -> tuple[int, int]:
+        """Return DLPack's numbers of a device."""
+        return dlpack_device(index)
+
+    def to_dlpack(self, tensor: Tensor, **options: Any) -> Any:
+        """Return a capsule over a tensor's memory; see `neurenix.Tensor.__dlpack__`."""
+        return to_dlpack(tensor, **options)
+
+    def from_dlpack(self, source: Any, index: int) -> Borrowed:
+        """Return the memory of an object of another library's that is on a device."""
+        return from_dlpack(source, index)
 
     def kernels(self) -> Mapping[str, Kernel]:
         """Return the kernels, by the names of the ops."""

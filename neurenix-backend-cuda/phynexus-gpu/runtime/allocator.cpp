@@ -143,4 +143,28 @@ void Allocator::remove_free(const Block& block) {
   statistics_.cached_bytes -= block.size;
 }
 
+Reserve::~Reserve() {
+  for (auto& [pointer, size] : sizes_) memory_.release(pointer);
+}
+
+Reserve*& Reserve::active() {
+  thread_local Reserve* active = nullptr;
+  return active;
+}
+
+void* Reserve::take(size_t size_bytes) {
+  auto fit = idle_.lower_bound({size_bytes, nullptr});
+  if (fit != idle_.end()) {
+    void* pointer = fit->second;
+    idle_.erase(fit);
+    return pointer;
+  }
+  void* pointer = memory_.allocate(size_bytes);
+  sizes_[pointer] = size_bytes;
+  bytes_ += size_bytes;
+  return pointer;
+}
+
+void Reserve::give_back(void* pointer) noexcept { idle_.insert({sizes_.at(pointer), pointer}); }
+
 }  // namespace phynexus

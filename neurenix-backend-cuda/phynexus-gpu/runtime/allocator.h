@@ -80,14 +80,45 @@ class Allocator {
   MemoryStatistics statistics_;
 };
 
+// The scratch memory of work that is recorded, which every repetition writes again: what one kernel
+// gives back the next may have, and nobody else as long as the recording lives.
+class Reserve {
+ public:
+  explicit Reserve(Allocator& memory) : memory_(memory) {}
+  Reserve(const Reserve&) = delete;
+  Reserve& operator=(const Reserve&) = delete;
+  ~Reserve();
+
+  void* take(size_t size_bytes);
+  void give_back(void* pointer) noexcept;
+  size_t bytes() const { return bytes_; }
+
+  // The reserve that the scratch memory of this thread comes from, or null.
+  static Reserve*& active();
+
+ private:
+  Allocator& memory_;
+  std::map<void*, size_t> sizes_;
+  std::set<std::pair<size_t, void*>> idle_;
+  size_t bytes_ = 0;
+};
+
 // Memory that a kernel needs while it runs.
 class Scratch {
  public:
   Scratch(Allocator& memory, size_t size_bytes)
-      : memory_(memory), pointer_(memory.allocate(size_bytes)) {}
+      : memory_(memory),
+        reserve_(Reserve::active()),
+        pointer_(reserve_ ? reserve_->take(size_bytes) : memory.allocate(size_bytes)) {}
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { memory_.release(pointer_); }
+  ~Scratch() {
+    if (reserve_ != nullptr) {
+      reserve_->give_back(pointer_);
+    } else {
+      memory_.release(pointer_);
+    }
+  }
 
   template <class T>
   T* as() const {
@@ -96,6 +127,7 @@ class Scratch {
 
  private:
   Allocator& memory_;
+  Reserve* reserve_;
   void* pointer_;
 };
 

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "runtime/recording.h"
+
 namespace phynexus {
 
 namespace {
@@ -37,6 +39,11 @@ Device::~Device() {
   ignore(gpu_free_host(host_fault_));
   ignore(gpu_free_host(staging_));
   ignore(gpu_stream_destroy(stream_));
+}
+
+gpu_stream Device::stream() const {
+  const Recording* recording = Recording::active();
+  return recording != nullptr && &recording->device() == this ? recording->stream() : stream_;
 }
 
 void Device::use() const { PHYNEXUS_CHECK(gpu_set_device(index_)); }

@@ -33,7 +33,8 @@ class Device {
   ~Device();
 
   int index() const { return index_; }
-  gpu_stream stream() const { return stream_; }
+  // Where this thread's kernels go: the queue, or what this thread records.
+  gpu_stream stream() const;
   Allocator& memory() { return *memory_; }
   Fault* fault() { return static_cast<Fault*>(fault_); }
 

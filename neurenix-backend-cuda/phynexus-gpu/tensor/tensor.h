@@ -90,6 +90,9 @@ struct Op {
   DTypeSet dtypes;        // of its inputs, and of its attribute dtype
   bool strided = false;   // it reads inputs of any strides
   bool in_place = false;  // its output may be the memory of an input, laid out alike
+  // Several calls of the same attributes and dtypes, none of which reads what another writes, in
+  // as few launches as may be; null where that is no different from one after the other.
+  void (*run_many)(const std::vector<Call>&) = nullptr;
 };
 
 }  // namespace phynexus

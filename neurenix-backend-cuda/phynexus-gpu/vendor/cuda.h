@@ -55,6 +55,7 @@ inline gpu_error gpu_stream_create(gpu_stream* stream) {
 }
 inline gpu_error gpu_stream_destroy(gpu_stream stream) { return cudaStreamDestroy(stream); }
 inline gpu_error gpu_stream_synchronize(gpu_stream stream) { return cudaStreamSynchronize(stream); }
+inline gpu_error gpu_device_synchronize() { return cudaDeviceSynchronize(); }
 inline gpu_error gpu_malloc(void** pointer, size_t size) { return cudaMalloc(pointer, size); }
 inline gpu_error gpu_free(void* pointer) { return cudaFree(pointer); }
 inline gpu_error gpu_malloc_host(void** pointer, size_t size) {
@@ -76,6 +77,32 @@ inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory
   *memory_bytes = properties.totalGlobalMem;
   return error;
 }
+
+// Work that is added to a stream in between is kept as a graph, and not done. Memory may be asked
+// for meanwhile, and other streams used.
+using gpu_graph = cudaGraphExec_t;
+inline gpu_error gpu_capture_begin(gpu_stream stream) {
+  return cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed);
+}
+// The capture is over also where this fails.
+inline gpu_error gpu_capture_end(gpu_stream stream, gpu_graph* made) {
+  cudaGraph_t captured = nullptr;
+  gpu_error error = cudaStreamEndCapture(stream, &captured);
+  if (error != gpu_success) return error;
+  error = cudaGraphInstantiate(made, captured, 0);
+  const gpu_error destroyed = cudaGraphDestroy(captured);
+  return error != gpu_success ? error : destroyed;
+}
+inline gpu_error gpu_graph_launch(gpu_graph graph, gpu_stream stream) {
+  return cudaGraphLaunch(graph, stream);
+}
+inline gpu_error gpu_graph_destroy(gpu_graph graph) { return cudaGraphExecDestroy(graph); }
+
+// What a vendor's library takes for a stream; and the libraries that there may be.
+inline void* gpu_stream_handle(gpu_stream stream) { return stream; }
+constexpr const char* gpu_libraries[] = {"cublaslt", "cudnn"};
+constexpr int gpu_runtime_major = CUDART_VERSION / 1000;
+constexpr int gpu_dlpack_device = 2;  // the number of such devices in DLPack
 
 template <class... Parameters>
 void gpu_launch(void (*kernel)(Parameters...), gpu_grid grid, int threads, gpu_stream stream,

@@ -72,6 +72,8 @@ inline gpu_error gpu_stream_destroy(gpu_stream stream) {
   return gpu_success;
 }
 inline gpu_error gpu_stream_synchronize(gpu_stream stream) { return stream->drain(); }
+// Copies and queues belong to their device, and each is waited for by itself.
+inline gpu_error gpu_device_synchronize() { return gpu_success; }
 inline gpu_error gpu_malloc(void** pointer, size_t size) {
   return phynexus::emulator::allocate(pointer, size);
 }
@@ -93,6 +95,26 @@ inline gpu_error gpu_fill_bytes_async(void* to, int byte, size_t size, gpu_strea
 inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory_bytes) {
   return phynexus::emulator::describe(index, name, size, memory_bytes);
 }
+
+using gpu_graph = std::shared_ptr<const phynexus::emulator::Recorded>;
+inline gpu_error gpu_capture_begin(gpu_stream stream) { return stream->begin_recording(); }
+inline gpu_error gpu_capture_end(gpu_stream stream, gpu_graph* made) {
+  return stream->end_recording(*made);
+}
+inline gpu_error gpu_graph_launch(const gpu_graph& graph, gpu_stream stream) {
+  for (const auto& work : *graph) {
+    if (const gpu_error error = stream->add(work)) return error;
+  }
+  return gpu_success;
+}
+inline gpu_error gpu_graph_destroy(const gpu_graph&) { return gpu_success; }
+
+inline void* gpu_stream_handle(gpu_stream stream) {
+  return static_cast<phynexus::emulator::Stream*>(stream);
+}
+constexpr const char* gpu_libraries[] = {"cublaslt", "cudnn", "rocblas"};
+constexpr int gpu_runtime_major = 0;
+constexpr int gpu_dlpack_device = 1;  // the number of such devices in DLPack
 
 // Nothing runs before the host waits: a kernel that relies on the host's memory is found.
 template <class... Parameters>

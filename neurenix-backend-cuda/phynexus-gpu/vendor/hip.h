@@ -54,6 +54,7 @@ inline gpu_error gpu_stream_create(gpu_stream* stream) {
 }
 inline gpu_error gpu_stream_destroy(gpu_stream stream) { return hipStreamDestroy(stream); }
 inline gpu_error gpu_stream_synchronize(gpu_stream stream) { return hipStreamSynchronize(stream); }
+inline gpu_error gpu_device_synchronize() { return hipDeviceSynchronize(); }
 inline gpu_error gpu_malloc(void** pointer, size_t size) { return hipMalloc(pointer, size); }
 inline gpu_error gpu_free(void* pointer) { return hipFree(pointer); }
 inline gpu_error gpu_malloc_host(void** pointer, size_t size) {
@@ -74,6 +75,32 @@ inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory
   *memory_bytes = properties.totalGlobalMem;
   return error;
 }
+
+// Work that is added to a stream in between is kept as a graph, and not done. Memory may be asked
+// for meanwhile, and other streams used.
+using gpu_graph = hipGraphExec_t;
+inline gpu_error gpu_capture_begin(gpu_stream stream) {
+  return hipStreamBeginCapture(stream, hipStreamCaptureModeRelaxed);
+}
+// The capture is over also where this fails.
+inline gpu_error gpu_capture_end(gpu_stream stream, gpu_graph* made) {
+  hipGraph_t captured = nullptr;
+  gpu_error error = hipStreamEndCapture(stream, &captured);
+  if (error != gpu_success) return error;
+  error = hipGraphInstantiate(made, captured, nullptr, nullptr, 0);
+  const gpu_error destroyed = hipGraphDestroy(captured);
+  return error != gpu_success ? error : destroyed;
+}
+inline gpu_error gpu_graph_launch(gpu_graph graph, gpu_stream stream) {
+  return hipGraphLaunch(graph, stream);
+}
+inline gpu_error gpu_graph_destroy(gpu_graph graph) { return hipGraphExecDestroy(graph); }
+
+// What a vendor's library takes for a stream; and the libraries that there may be.
+inline void* gpu_stream_handle(gpu_stream stream) { return stream; }
+constexpr const char* gpu_libraries[] = {"rocblas"};
+constexpr int gpu_runtime_major = HIP_VERSION_MAJOR;
+constexpr int gpu_dlpack_device = 10;  // the number of such devices in DLPack
 
 template <class... Parameters>
 void gpu_launch(void (*kernel)(Parameters...), gpu_grid grid, int threads, gpu_stream stream,

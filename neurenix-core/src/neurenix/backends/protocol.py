@@ -73,7 +73,7 @@ class Backend(Protocol):
     One in-order queue a device: kernels run in the order in which they are called, and the
     release of a buffer is ordered with them.
 
-    Three members are optional. ``compile(graph) -> Executable | None`` takes graphs over from
+    Some members are optional. ``compile(graph) -> Executable | None`` takes graphs over from
     core's own executor (see `neurenix.compile`); None, or a `PlanError` that says why, leaves a
     graph to it. ``precisions``, a sequence of names, says that
     its plans may be narrower than float32: ``compile(graph, precision)`` is then called with a
@@ -81,6 +81,11 @@ class Backend(Protocol):
     float32. ``share_host(array, index) -> Buffer`` returns a buffer over the very memory of a
     dense, aligned, writable array: `neurenix.from_numpy` and weights read from files are on such a
     device then, without a copy.
+
+    Three more, together, lend memory that is not the host's to other libraries and borrow theirs,
+    by DLPack: ``dlpack_device(index) -> (type, index)``, ``to_dlpack(tensor, **options)``, which
+    returns a capsule, and ``from_dlpack(source, index) -> (buffer, dtype, shape, strides)``, where
+    strides None stand for dense.
 
     Attributes:
         batch_invariant: A sample's result has the same bits whatever batch it is part of.

@@ -26,11 +26,13 @@ from neurenix.plugins.manager import CORE
 from neurenix.plugins.records import BackendRecord, PluginRecord
 
 __all__ = [
+    "DLPACK_HOST",
     "added_kernels",
     "available_devices",
     "backend_records",
     "cpu_device",
     "default_device",
+    "device_of_dlpack",
     "get_available_devices",
     "host_device",
     "open_backend",
@@ -281,6 +283,21 @@ def sharing_device() -> Device:
     """Return the preferred device on the host's processor that computes on NumPy's memory."""
     device = cpu_device()
     return device if hasattr(device.backend, "share_host") else host_device()
+
+
+DLPACK_HOST = (1, 0)
+"""DLPack's number of memory of the host, and its index."""
+
+
+def device_of_dlpack(lender: tuple[int, int]) -> Device | None:
+    """Return the open device that DLPack calls so; None for the host, or where there is none."""
+    if lender[0] == DLPACK_HOST[0]:
+        return None
+    for device, record in _bound.items():
+        own = getattr(record.backend, "dlpack_device", None)
+        if own is not None and tuple(own(device.index)) == (int(lender[0]), int(lender[1])):
+            return device
+    return None
 
 
 @cache

@@ -99,7 +99,11 @@ def _explain(console: Console, finding: Finding, tracebacks: bool) -> None:
     from rich.padding import Padding
 
     lines = [finding.cause and f"{finding.state}: {finding.cause}", *finding.problems]
-    lines += [f"{device['name']}: {_described(device)}" for device in finding.devices]
+    for number, device in enumerate(finding.devices):
+        lines.append(f"{device['name']}: {_described(device)}")
+        # What holds for a backend as a whole is said of each of its devices; once will do.
+        if number == 0 or device["details"] != finding.devices[number - 1]["details"]:
+            lines += [f"  {name}: {value}" for name, value in device["details"].items()]
     lines += finding.notes
     if finding.kernels.get("decomposed"):
         lines.append(f"composed of other ops: {', '.join(finding.kernels['decomposed'])}")

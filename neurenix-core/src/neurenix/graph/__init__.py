@@ -33,6 +33,7 @@ from neurenix.graph.precision import (
     RangeMeter,
     calibrate,
 )
+from neurenix.graph.recorded_plan import KernelCall, Operand, PlanMemory, RecordedPlan, Recording
 from neurenix.graph.trace import trace, trace_function
 from neurenix.ops.op import TensorMeta
 
@@ -46,12 +47,17 @@ __all__ = [
     "FrozenPart",
     "Graph",
     "GraphError",
+    "KernelCall",
     "Node",
+    "Operand",
     "Plan",
+    "PlanMemory",
     "Precision",
     "PrecisionName",
     "RandomKey",
     "RangeMeter",
+    "RecordedPlan",
+    "Recording",
     "Storage",
     "TensorMeta",
     "Value",

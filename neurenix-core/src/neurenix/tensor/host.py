@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurenix.backends.registry import sharing_device
+from neurenix.backends.registry import DLPACK_HOST, device_of_dlpack, resolve, sharing_device
 from neurenix.dtypes import DType, as_dtype, check_fits, float32, float64, int64
-from neurenix.errors import DTypeError, ShapeError
+from neurenix.errors import DeviceError, DTypeError, ShapeError
 from neurenix.ops import dispatch, tape
 from neurenix.tensor.foreign import converted
 
 if TYPE_CHECKING:
+    from neurenix.backends.device import DeviceLike
     from neurenix.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -83,6 +84,32 @@ def from_memory(array: Array, dtype: DType) -> Tensor:
     return dispatch.make(backend.share_host(array, device.index), dtype, array.shape, device)
 
 
-def from_dlpack(source: Any) -> Tensor:
-    """Return a tensor over the memory of any object that speaks DLPack, on the CPU."""
-    return from_numpy(np.from_dlpack(source))
+def from_dlpack(source: Any, device: DeviceLike | None = None) -> Tensor:
+    """Return a tensor over the memory of any object that speaks DLPack, without a copy.
+
+    Args:
+        source: An array or tensor of another library's.
+        device: Where the tensor is to be; by default where the memory is. What is on the host is
+            copied to a device that has memory of its own.
+
+    Raises:
+        DeviceError: No open device has such memory, or the one named has not.
+        BufferError: Neurenix has no such dtype or layout.
+    """
+    lender = source.__dlpack_device__()
+    target = device_of_dlpack(lender) if device is None else resolve(device)
+    backend: Any = target and target.backend
+    own = backend and getattr(backend, "dlpack_device", None)
+    if target is not None and own and own(target.index)[0] == lender[0]:
+        buffer, dtype, shape, strides = backend.from_dlpack(source, target.index)
+        tensor = dispatch.make(buffer, dtype, shape, target, strides)
+        tape.version_of(tensor).lent = True  # whoever holds the memory may write it
+        return tensor
+    if lender[0] != DLPACK_HOST[0]:
+        where = "no open device has" if target is None else f"{target} has not"
+        raise DeviceError(
+            f"{where} the memory of DLPack's device {tuple(map(int, lender))}; name the device "
+            "that has it: from_dlpack(x, device=...)"
+        )
+    tensor = from_numpy(np.from_dlpack(source))
+    return tensor if target is None else tensor.to(target)

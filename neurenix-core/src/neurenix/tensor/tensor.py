@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurenix.backends.device import Device, DeviceLike
-from neurenix.backends.registry import resolve
+from neurenix.backends.registry import DLPACK_HOST, resolve
 from neurenix.dtypes import DType, as_dtype, float32, is_floating
 from neurenix.errors import AutogradError, DTypeError, ShapeError, TraceError
 from neurenix.ops import dispatch, tape
@@ -344,12 +344,17 @@ class Tensor(Operators, Methods, Conversion, Creators):
     def __dlpack__(self, **options: Any) -> Any:
         version = tape.version_of(self)
         version.lent = True  # the borrower may write it at any time
-        backend = self.device.backend
-        assert backend is not None
+        backend: Any = self.device.backend
+        if hasattr(backend, "to_dlpack"):
+            return backend.to_dlpack(self, **options)
         return backend.to_host(self).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
+        backend: Any = self.device.backend
+        if hasattr(backend, "dlpack_device"):
+            kind, index = backend.dlpack_device(self.device.index)
+            return kind, index
+        return DLPACK_HOST
 
     def __copy__(self) -> Tensor:
         return self.clone()

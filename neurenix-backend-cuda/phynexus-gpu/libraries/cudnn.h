@@ -1,0 +1,13 @@
+// Convolutions by cuDNN.
+#pragma once
+
+#include <string>
+
+#include "libraries/convolutions.h"
+
+namespace phynexus {
+
+std::string open_cudnn(const std::string& path);
+void close_cudnn();
+
+}  // namespace phynexus
