@@ -292,3 +292,46 @@ def test_a_kernel_for_dense_tensors_is_never_given_a_strided_one_to_write(
     x.T[nx.Tensor([1, 3], device="far")] = 5
     assert seen == [True]
     assert x.tolist() == [[0, 5, 0, 5]] * 3
+
+
+class LendingBackend(NumpyBackend):
+    """NumPy's memory as a device of DLPack's own kind."""
+
+    def dlpack_device(self, index: int) -> tuple[int, int]:
+        return 77, index
+
+    def to_dlpack(self, tensor: nx.Tensor, **options: object) -> object:
+        return tensor.buffer
+
+    def from_dlpack(self, source: nx.Tensor, index: int) -> tuple[object, ...]:
+        return source.__dlpack__(), source.dtype, source.shape, None
+
+
+def test_memory_elsewhere_is_lent_and_borrowed(plug: Callable[..., types.ModuleType]) -> None:
+    plug("lends", LendingBackend)
+    plug("keeps", NumpyBackend)
+    x = nx.ones((3,), device="lends")
+    assert x.__dlpack_device__() == (77, 0)
+    assert x.__dlpack__() is x.buffer
+    borrowed = nx.from_dlpack(x)
+    assert borrowed.device is x.device
+    assert borrowed.buffer is x.buffer
+    assert nx.from_dlpack(x, device="lends").buffer is x.buffer
+    with pytest.raises(DeviceError, match=r"keeps has not the memory of DLPack's device \(77, 0\)"):
+        nx.from_dlpack(x, device="keeps")
+    moved = nx.from_dlpack(np.ones(3, np.float32), device="lends")
+    assert str(moved.device) == "lends"
+    assert moved.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_memory_that_no_open_device_has(plug: Callable[..., types.ModuleType]) -> None:
+    plug("lends", LendingBackend)
+    x = nx.ones((3,), device="lends")
+
+    class Elsewhere:
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return 77, 1
+
+    assert x.device.index == 0
+    with pytest.raises(DeviceError, match=r"no open device has .* \(77, 1\); name the device"):
+        nx.from_dlpack(Elsewhere())

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
-from neurenix.backends import Kernel, registry
+from neurenix.backends import DeviceInfo, Kernel, registry
 from neurenix.backends.numpy.backend import NumpyBackend
 from neurenix.cli.shell import app
 from neurenix.plugins import BackendSpec, PluginRecord, hookimpl, plugin_manager
@@ -62,6 +62,20 @@ def test_a_setting_that_is_not_understood_is_an_error(
     registry.default_device.cache_clear()
     assert result.exit_code == 1
     assert "NEURENIX_DEVICE=tpu" in result.stdout
+
+
+class Detailed(NumpyBackend):
+    """Two devices, of which there is the same to say."""
+
+    def devices(self) -> list[DeviceInfo]:
+        return [DeviceInfo(i, "a device", details={"Some library": "absent"}) for i in range(2)]
+
+
+@pytest.mark.parametrize("acme", [{"factory": f"{__name__}:Detailed"}], indirect=True)
+def test_details_are_shown_once(runner: CliRunner, acme: Acme) -> None:
+    result = runner.invoke(app, ["doctor"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("Some library: absent") == 1
 
 
 def test_a_plugin_that_works(runner: CliRunner, acme: Acme) -> None:
