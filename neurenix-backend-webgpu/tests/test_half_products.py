@@ -29,7 +29,7 @@ def _half(*shape: int, seed: int = 0) -> nx.Tensor:
 
 
 def _convolved() -> tuple[nx.Tensor, ...]:
-    x, weight = _half(2, 6, 19, 17), _half(40, 3, 3, 3, seed=1)
+    x, weight = _half(2, 20, 19, 17), _half(40, 10, 3, 3, seed=1)
     x.requires_grad_()
     weight.requires_grad_()
     out = F.conv2d(x, weight, stride=2, padding=1, groups=2)

@@ -5,6 +5,7 @@
 //! result in every batch. The gradient of the weights sums over the batch; it is cut into parts by its
 //! sizes alone, and these are added in order.
 
+use super::conv_narrow;
 use super::elementwise::{FLOAT, convert};
 use super::matmul::{TILE, TILES, with_tiles};
 use super::windows::Windows;
@@ -116,15 +117,18 @@ kernel!(
 kernel!(PARTS, "parts", Elements, &["count_parts", "step"], &[]);
 
 /// What a convolution works on, whichever way it is run.
-struct Convolution {
-    batch: usize,
-    groups: usize,
-    /// Channels and features of a group.
-    channels: usize,
-    features: usize,
-    size: [usize; 2],
-    out_size: [usize; 2],
-    windows: Windows,
+pub(super) struct Convolution {
+    pub batch: usize,
+    pub groups: usize,
+    /// Channels of a group.
+    pub channels: usize,
+    /// Features of a group.
+    pub features: usize,
+    /// Rows and columns of an image.
+    pub size: [usize; 2],
+    /// Rows and columns of an output.
+    pub out_size: [usize; 2],
+    pub windows: Windows,
 }
 
 impl Convolution {
@@ -152,10 +156,9 @@ impl Convolution {
         (self.groups * self.channels * pixels, self.groups * self.features * out_pixels)
     }
 
-    /// Completes a launch, whose first three scalars are the turns and the sizes of the product.
-    fn run(&self, call: &Call<'_>, launch: Launch, product: [usize; 3], along: [bool; 2]) -> Result<()> {
+    /// A launch that knows how windows lie.
+    pub fn windowed(&self, launch: Launch) -> Launch {
         let Windows { kernel, stride, dilation, .. } = self.windows;
-        let [turns, rows, columns] = product;
         launch
             .constant("TAPS", self.windows.taps() as u32)
             .constant("KERNEL_WIDTH", kernel[1] as u32)
@@ -163,6 +166,12 @@ impl Convolution {
             .constant("STRIDE_COLUMN", stride[1] as u32)
             .constant("DILATION_ROW", dilation[0] as u32)
             .constant("DILATION_COLUMN", dilation[1] as u32)
+    }
+
+    /// Completes a launch, whose first three scalars are the turns and the sizes of the product.
+    fn run(&self, call: &Call<'_>, launch: Launch, product: [usize; 3], along: [bool; 2]) -> Result<()> {
+        let [turns, rows, columns] = product;
+        self.windowed(launch)
             .constant("LEFT_ALONG", along[0].into())
             .constant("RIGHT_ALONG", along[1].into())
             .flat_groups(call.device, turns * rows.div_ceil(TILE) * columns.div_ceil(TILE))
@@ -184,27 +193,35 @@ fn in_float(call: &Call<'_>, record: impl FnOnce(&Tensor) -> Result<()>) -> Resu
     convert(call, &wide)
 }
 
-fn forward(call: &Call<'_>) -> Result<()> {
-    let (x, weight) = (call.input(0)?, call.input(1)?);
+/// A launch with what is added to a sum, and what becomes of it.
+fn finished(call: &Call<'_>, mut launch: Launch) -> Result<Launch> {
     let [bias, residual] = [2, 3].map(|number| call.inputs.get(number).and_then(Option::as_ref));
     let relu = call.op == "conv2d_fused" && call.attributes.text("activation")? == "relu";
+    if let Some(bias) = bias {
+        launch = launch.free("bias", bias);
+    }
+    if let Some(residual) = residual {
+        launch = launch.free("residual", residual);
+    }
+    let (bias, residual, parts) = match (bias.is_some(), residual.is_some()) {
+        (true, true) => ("with_bias", "with_residual", FOR_BOTH),
+        (true, false) => ("with_bias", "without_residual", FOR_BIAS),
+        (false, true) => ("without_bias", "with_residual", FOR_RESIDUAL),
+        (false, false) => ("without_bias", "without_residual", FOR_NEITHER),
+    };
+    let activation = if relu { "relu_float" } else { "as_it_is" };
+    Ok(launch.function(bias, parts).named("RESIDUAL", residual).named("ACTIVATION", activation))
+}
+
+fn forward(call: &Call<'_>) -> Result<()> {
+    let (x, weight) = (call.input(0)?, call.input(1)?);
     let conv = Convolution::of(call, &x.shape, &weight.shape, &call.out().shape)?;
+    if conv.features <= conv_narrow::NARROW {
+        return finished(call, conv_narrow::forward(&conv, call.out(), x, weight))?.run(call.device);
+    }
     in_float(call, |out| {
         let ((_, out_pixels), (sample, out_sample)) = (conv.pixels(), conv.samples());
         let product = [conv.groups, conv.features, conv.batch * out_pixels];
-        let mut launch = Launch::new(&FORWARD, out).free("x", x).free("weight", weight);
-        if let Some(bias) = bias {
-            launch = launch.free("bias", bias);
-        }
-        if let Some(residual) = residual {
-            launch = launch.free("residual", residual);
-        }
-        let (bias, residual, parts) = match (bias.is_some(), residual.is_some()) {
-            (true, true) => ("with_bias", "with_residual", FOR_BOTH),
-            (true, false) => ("with_bias", "without_residual", FOR_BIAS),
-            (false, true) => ("without_bias", "with_residual", FOR_RESIDUAL),
-            (false, false) => ("without_bias", "without_residual", FOR_NEITHER),
-        };
         let [top, left] = conv.windows.padding;
         let sizes = [
             conv.channels * conv.windows.taps(),
@@ -217,11 +234,8 @@ fn forward(call: &Call<'_>) -> Result<()> {
             top,
             left,
         ];
-        launch = launch
-            .function(bias, parts)
-            .named("RESIDUAL", residual)
-            .named("ACTIVATION", if relu { "relu_float" } else { "as_it_is" });
-        launch = product.into_iter().chain(sizes).fold(launch, Launch::size);
+        let launch = finished(call, Launch::new(&FORWARD, out).free("x", x).free("weight", weight))?;
+        let launch = product.into_iter().chain(sizes).fold(launch, Launch::size);
         conv.run(call, with_tiles(launch, call, [x, weight]), product, [true, false])
     })
 }
@@ -229,6 +243,9 @@ fn forward(call: &Call<'_>) -> Result<()> {
 fn grad_input(call: &Call<'_>) -> Result<()> {
     let (grad, weight) = (call.input(0)?, call.input(1)?);
     let conv = Convolution::of(call, &call.out().shape, &weight.shape, &grad.shape)?;
+    if conv.channels <= conv_narrow::NARROW {
+        return conv_narrow::grad_input(call, &conv, grad, weight);
+    }
     in_float(call, |out| {
         let ((pixels, out_pixels), (sample, out_sample)) = (conv.pixels(), conv.samples());
         let product = [conv.groups, conv.channels, conv.batch * pixels];
@@ -256,6 +273,9 @@ fn grad_weight(call: &Call<'_>) -> Result<()> {
     let conv = Convolution::of(call, &x.shape, &out.shape, &grad.shape)?;
     if out.count() == 0 {
         return Ok(());
+    }
+    if conv.features.max(conv.channels) <= conv_narrow::NARROW {
+        return in_float(call, |out| conv_narrow::grad_weight(call, &conv, out, grad, x));
     }
     let ((_, out_pixels), (sample, out_sample)) = (conv.pixels(), conv.samples());
     let (rows, columns) = (conv.features, conv.channels * conv.windows.taps());

@@ -8,6 +8,7 @@ pub mod attention;
 pub mod batch_norm;
 pub mod chain;
 pub mod conv;
+mod conv_narrow;
 pub mod elementwise;
 pub mod indexing;
 pub mod joining;

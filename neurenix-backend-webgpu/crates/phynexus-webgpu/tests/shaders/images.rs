@@ -19,9 +19,19 @@ pub fn samples(op: &str, dtype: DType) -> Vec<Sample> {
     if op.starts_with("conv2d") { convolutions(op, x) } else { pools(op, dtype, x) }
 }
 
+/// Of groups that are too narrow for tiles, and of wider ones.
 fn convolutions(op: &str, x: impl Fn(&[usize]) -> phynexus_webgpu::tensor::Tensor) -> Vec<Sample> {
-    // Two groups of two channels and three features, windows of 3 x 2.
-    let (images, weight, outputs) = ([2, 4, 5, 6], [6, 2, 3, 2], [2, 6, 3, 7]);
+    [(2, 3), (9, 10)].into_iter().flat_map(|sizes| of_groups(op, &x, sizes)).collect()
+}
+
+fn of_groups(
+    op: &str,
+    x: impl Fn(&[usize]) -> phynexus_webgpu::tensor::Tensor,
+    (channels, features): (usize, usize),
+) -> Vec<Sample> {
+    // Two groups, windows of 3 x 2.
+    let (images, weight) = ([2, 2 * channels, 5, 6], [2 * features, channels, 3, 2]);
+    let outputs = [2, 2 * features, 3, 7];
     let shared = [
         ("stride", list(&[2, 1])),
         ("padding", padding(1, 1)),
@@ -33,13 +43,13 @@ fn convolutions(op: &str, x: impl Fn(&[usize]) -> phynexus_webgpu::tensor::Tenso
     match op {
         "conv2d" => vec![
             sample(x(&outputs), &[x(&images), x(&weight)], &shared),
-            sample(x(&outputs), &[x(&images), x(&weight), x(&[6])], &shared),
+            sample(x(&outputs), &[x(&images), x(&weight), x(&[2 * features])], &shared),
         ],
         "conv2d_fused" => ["relu", "none"]
             .into_iter()
             .flat_map(|activation| {
                 let attributes = with("activation", Value::Text(activation.to_owned()));
-                let inputs = [x(&images), x(&weight), x(&[6]), x(&outputs)];
+                let inputs = [x(&images), x(&weight), x(&[2 * features]), x(&outputs)];
                 let mut without_bias = sample(x(&outputs), &inputs, &attributes);
                 without_bias.1[2] = None;
                 [without_bias, sample(x(&outputs), &inputs, &attributes)]
@@ -51,7 +61,7 @@ fn convolutions(op: &str, x: impl Fn(&[usize]) -> phynexus_webgpu::tensor::Tenso
         // Of few outputs, and of so many that the sum has parts.
         _ => [2, 80]
             .map(|batch| {
-                let inputs = [x(&[batch, 6, 3, 7]), x(&[batch, 4, 5, 6])];
+                let inputs = [x(&[batch, 2 * features, 3, 7]), x(&[batch, 2 * channels, 5, 6])];
                 sample(x(&weight), &inputs, &with("weight_shape", shape(&weight)))
             })
             .to_vec(),
