@@ -59,7 +59,7 @@ def run_python() -> RunPython:
             text=True,
             stdin=subprocess.DEVNULL,
             env={**os.environ, **variables},
-            timeout=120,
+            timeout=600,
         )
 
     return run

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import random
 import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -53,26 +50,6 @@ def test_freed_memory_is_used_again() -> None:
     after, cached, _ = device.memory_statistics()
     assert after - in_use < 4096  # what scalars take
     assert cached < 50 << 20
-
-
-def test_ten_thousand_allocations_leave_nothing_behind() -> None:
-    device = _native()
-    gc.collect()
-    before, _, _ = device.memory_statistics()
-    rng = random.Random(2)
-    kept: list[neurenix.Tensor] = []
-    for _ in range(10_000):
-        kept.append(neurenix.empty((rng.randrange(1, 1 << rng.randrange(1, 16)),), device="webgpu"))
-        if len(kept) > 50:
-            kept.pop(rng.randrange(len(kept)))
-    kept.clear()
-    gc.collect()
-    after, cached, _ = device.memory_statistics()
-    assert after == before
-    device.set_cache_limit(0)
-    assert device.memory_statistics()[1] == 0
-    device.set_cache_limit(1 << 30)
-    assert cached > 0
 
 
 def test_a_tensor_that_no_buffer_holds_is_refused_with_figures() -> None:
@@ -125,43 +102,6 @@ def test_copies_into_bytes_leave_their_neighbours_alone() -> None:
         x[:, start::step] = neurenix.Tensor(patch, device="webgpu")
         values[:, start::step] = patch
         np.testing.assert_array_equal(x.numpy(), values)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
-def test_a_fork_is_told_why_it_has_no_device(run_python: RunPython) -> None:
-    code = """
-import os, sys, neurenix
-x = neurenix.ones((4,), device="webgpu")
-x.tolist()
-child = os.fork()
-if child == 0:
-    try:
-        x + x
-    except RuntimeError as error:
-        print(error)
-        del x
-        sys.stdout.flush()
-        os._exit(0)
-    os._exit(1)
-assert os.waitpid(child, 0)[1] == 0
-print((x + x).tolist())
-"""
-    done = run_python(code)
-    assert done.returncode == 0, done.stderr
-    assert "fork" in done.stdout
-    assert "spawn" in done.stdout
-    assert "[2.0, 2.0, 2.0, 2.0]" in done.stdout
-
-
-def test_the_interpreter_exits_with_work_in_flight(run_python: RunPython) -> None:
-    code = """
-import neurenix
-x = neurenix.full((64, 64), 1 / 64, device="webgpu")
-for _ in range(200):
-    x = x @ x
-"""
-    done = run_python(code)
-    assert done.returncode == 0, done.stderr
 
 
 def test_float64_is_moved_but_not_computed_with(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,9 @@ def test_training_is_that_of_the_cpu(
 
 
 def _few_photos(assets: Path, place: Path) -> Path:
-    """Return a folder with six photos of each class to train on, and two to validate on."""
+    """Return a folder with eight photos of each class to train on, and four to validate on."""
     folder = place / "few"
-    for part, count in (("train", 6), ("val", 2)):
+    for part, count in (("train", 8), ("val", 4)):
         for source in sorted((assets / "hymenoptera_data" / part).iterdir()):
             target = folder / part / source.name
             target.mkdir(parents=True)
@@ -84,13 +85,13 @@ def _few_photos(assets: Path, place: Path) -> Path:
     return folder
 
 
-def _history(folder: Path, assets: Path, device: str) -> dict[str, Any]:
+def _history(folder: Path, assets: Path, device: str, *options: str) -> dict[str, Any]:
     """Fine-tune in a process of its own, and return the history that the run keeps."""
     out = folder.parent / device
     arguments = [
         "fine-tune", str(folder), "--out", str(out), "--device", device,
         "--base", "resnet18", "--weights", str(assets / "weights" / "resnet18.safetensors"),
-        "--epochs", "2", "--batch-size", "4", "--cache", "memory",
+        "--epochs", "2", "--batch-size", "8", "--cache", "memory", *options,
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", "from neurenix.cli import main; main()", *arguments],
@@ -106,9 +107,17 @@ def _history(folder: Path, assets: Path, device: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_main_job_on_photos_is_that_of_the_cpu(assets: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--unfreeze", "layer4")], ids=["frozen base", "layer4"])
+def test_the_main_job_on_photos_is_that_of_the_cpu(
+    options: tuple[str, ...],
+    assets: Path,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
     folder = _few_photos(assets, tmp_path)
-    ours, theirs = (_history(folder, assets, device) for device in ("webgpu", "cpu"))
+    ours, theirs = (_history(folder, assets, device, *options) for device in ("webgpu", "cpu"))
     for key in ("train_loss", "val_loss"):
         assert len(ours[key]) == 2
+        record_property(key, {"webgpu": ours[key], "cpu": theirs[key]})  # for --junitxml
         np.testing.assert_allclose(ours[key], theirs[key], atol=TOLERANCE, err_msg=key)
+    assert ours["train_loss"][1] < ours["train_loss"][0]

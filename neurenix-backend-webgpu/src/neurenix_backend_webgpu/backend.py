@@ -26,6 +26,8 @@ Array = np.ndarray[Any, Any]
 
 SOFTWARE = "NEURENIX_WEBGPU_SOFTWARE"
 """Set to 1, an adapter that emulates a GPU counts as one: for tests."""
+MEMORY = "NEURENIX_WEBGPU_MEMORY_BYTES"
+"""The most memory that is taken on a device, in bytes; it is read when the device is opened."""
 
 
 class WebGpuBackend:
@@ -103,13 +105,27 @@ class WebGpuBackend:
         """Return the native device of an index, opened at the first call."""
         device = self._open.get(index)
         if device is None:
-            device = self._open.setdefault(index, _native.Device(index))
+            device = _native.Device(index)
+            budget = _memory_budget()
+            if budget is not None:
+                device.set_memory_budget(budget)
+            device = self._open.setdefault(index, device)
         return device
 
     def _finish(self) -> None:
         """Let work in flight end before the interpreter does, and the driver's threads with it."""
         for device in self._open.values():
             device.finish()
+
+
+def _memory_budget() -> int | None:
+    """Return what the environment allows, in bytes, or None where it does not say."""
+    asked = os.environ.get(MEMORY, "")
+    if not asked:
+        return None
+    if not asked.isdecimal():
+        raise ValueError(f"{MEMORY} is {asked!r}, and should be a number of bytes")
+    return int(asked)
 
 
 def open_backend() -> WebGpuBackend:

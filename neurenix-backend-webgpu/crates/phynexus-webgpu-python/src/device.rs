@@ -110,6 +110,16 @@ impl Device {
         (statistics.in_use, statistics.cached, statistics.peak)
     }
 
+    /// Set how many bytes of memory may be taken in all; None leaves that to the driver.
+    fn set_memory_budget(&self, size_bytes: Option<u64>) {
+        self.device.pool().set_budget(size_bytes);
+    }
+
+    /// Give the device up, for tests: whatever follows finds it lost.
+    fn lose(&self, py: Python<'_>) {
+        py.detach(|| self.device.lose());
+    }
+
     /// Set how many bytes of freed memory are kept for reuse.
     fn set_cache_limit(&self, size_bytes: u64) {
         self.device.pool().set_limit(size_bytes);

@@ -201,6 +201,11 @@ impl Device {
         self.process == std::process::id()
     }
 
+    /// Gives the device up, as a driver does that resets its GPU.
+    pub fn lose(&self) {
+        self.gpu.destroy();
+    }
+
     /// Reports what makes the device useless, or has gone wrong since the last call.
     ///
     /// # Errors
@@ -255,9 +260,10 @@ impl Device {
 
     /// Waits for a submission, or the last one.
     pub(crate) fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        self.gpu
-            .poll(wgpu::PollType::Wait { submission_index: index, timeout: None })
-            .map(|_| ())
-            .map_err(|error| Error::Device(format!("waiting for {:?} failed: {error}", self.name())))
+        let waited = self.gpu.poll(wgpu::PollType::Wait { submission_index: index, timeout: None });
+        waited.map(|_| ()).or_else(|error| {
+            self.check()?; // which knows better, where the device is lost
+            Err(Error::Device(format!("waiting for {:?} failed: {error}", self.name())))
+        })
     }
 }

@@ -110,6 +110,8 @@ pub struct Statistics {
     pub cached: u64,
     /// The most that was in use at once.
     pub peak: u64,
+    /// The most that may be in use and wait at once, where somebody has set it.
+    pub budget: Option<u64>,
 }
 
 /// Buffers by size, kept for reuse.
@@ -136,6 +138,22 @@ impl Pool {
     pub fn set_limit(&self, bytes: u64) {
         self.state().limit = bytes;
         self.trim_to(bytes);
+    }
+
+    /// Sets how many bytes the buffers may have at most; nothing leaves that to the driver.
+    pub fn set_budget(&self, bytes: Option<u64>) {
+        self.state().statistics.budget = bytes;
+    }
+
+    /// Whether another buffer is within the budget; cached ones are let go where they are in its way.
+    fn admits(&self, capacity: u64) -> bool {
+        let Statistics { in_use, cached, budget, .. } = self.statistics();
+        let Some(budget) = budget else { return true };
+        if in_use + cached + capacity <= budget {
+            return true;
+        }
+        self.trim_to(budget.saturating_sub(in_use + capacity));
+        in_use + capacity <= budget
     }
 
     /// What the pool holds.
@@ -224,6 +242,9 @@ pub fn allocate(device: &'static Device, bytes: u64) -> Result<Block> {
     let (buffer, id) = match held.or_else(|| pool.take(capacity)) {
         Some(found) => found,
         None => {
+            if !pool.admits(capacity) {
+                return Err(exhausted(device, bytes));
+            }
             let buffer = match device.create_buffer(capacity) {
                 Some(buffer) => buffer,
                 None => {
@@ -244,9 +265,12 @@ pub fn allocate(device: &'static Device, bytes: u64) -> Result<Block> {
 
 fn exhausted(device: &Device, bytes: u64) -> Error {
     let statistics = device.pool().statistics();
+    let budget = statistics.budget.map_or_else(String::new, |budget| {
+        format!("; {budget} may be taken in all (NEURENIX_WEBGPU_MEMORY_BYTES)")
+    });
     Error::Memory(format!(
-        "out of memory on the adapter {:?}: {bytes} bytes were asked for; tensors hold {} bytes of it, and {} \
-         are kept for reuse",
+        "out of memory on the adapter {:?}: {bytes} bytes were asked for; tensors hold {} bytes, and {} are kept \
+         for reuse{budget}",
         device.name(),
         statistics.in_use,
         statistics.cached
