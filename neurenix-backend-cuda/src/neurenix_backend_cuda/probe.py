@@ -15,6 +15,11 @@ def probe() -> str | None:
     engine = "neurenix_backend_cuda.phynexus_gpu"
     if find_spec(engine) is None or find_spec(f"{engine}._native") is None:
         return "no device, because its native module is not built; install the wheel"
+    return why_no_gpu()
+
+
+def why_no_gpu() -> str | None:
+    """Return why this machine has no GPU to use, or None where it has one."""
     # nvidia0, nvidia1 and so on; dxg is the GPU of Windows, in its subsystem for Linux.
     if not any(DEVICES.glob("nvidia[0-9]*")) and not (DEVICES / "dxg").exists():
         if DRIVER.exists():

@@ -23,7 +23,7 @@ from neurenix.graph import (
 
 
 class Tape:
-    """A recording by NumPy: the calls are made again, on placeholders that are copied to and fro."""
+    """A recording by NumPy: the calls are made again, on placeholders copied to and fro."""
 
     rebinds = False
     reserved_bytes = 1000
