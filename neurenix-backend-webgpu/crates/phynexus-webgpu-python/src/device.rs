@@ -141,6 +141,17 @@ impl Device {
         self.device.set_half(wanted);
     }
 
+    /// Among how many neighbours shaders exchange values in subgroups; 0: they do not.
+    #[getter]
+    fn lanes(&self, py: Python<'_>) -> u32 {
+        py.detach(|| self.device.lanes())
+    }
+
+    /// Set that to fewer, or leave it to what the adapter is found to do; for tests.
+    fn set_lanes(&self, lanes: Option<u32>) {
+        self.device.set_lanes(lanes);
+    }
+
     /// How many buffers a shader can bind besides its parameters.
     #[getter]
     fn storage_buffers(&self) -> u32 {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// The optional features that kernels make use of.
-pub const KNOWN_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16;
+pub const KNOWN_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16.union(wgpu::Features::SUBGROUP);
 
 /// One way to reach a GPU.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! An open device: its limits, its queue, its memory, its pipelines.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::adapter::{Adapter, KNOWN_FEATURES, adapters, offline};
@@ -9,9 +9,12 @@ use crate::faults;
 use crate::memory::{Block, Pool};
 use crate::pipeline::Pipelines;
 use crate::recorder::Recorder;
+use crate::subgroups;
 
 /// Freed memory that is kept for reuse unless told otherwise.
 const CACHE_BYTES: u64 = 1 << 30;
+/// No number of lanes has been set.
+const AS_FOUND: u32 = u32::MAX;
 
 /// An adapter that has been opened. Devices live as long as the process: a driver's threads and
 /// an interpreter that exits do not mix.
@@ -22,6 +25,8 @@ pub struct Device {
     binding_limit: AtomicU64,
     features: wgpu::Features,
     half: AtomicBool,
+    reach: OnceLock<u32>,
+    lanes: AtomicU32,
     gpu: wgpu::Device,
     queue: wgpu::Queue,
     pool: Pool,
@@ -73,6 +78,7 @@ impl Device {
             let device = Self::new(&adapter)?;
             // What is recorded may be repeated where there is no such feature.
             device.set_half(false);
+            device.set_lanes(Some(0));
             Ok(&*Box::leak(Box::new(device)))
         };
         OFFLINE.get_or_init(open).clone()
@@ -111,6 +117,8 @@ impl Device {
             binding_limit: AtomicU64::new(limits.max_storage_buffer_binding_size),
             limits,
             half: AtomicBool::new(features.contains(wgpu::Features::SHADER_F16)),
+            reach: OnceLock::new(),
+            lanes: AtomicU32::new(AS_FOUND),
             features,
             gpu,
             queue,
@@ -162,6 +170,19 @@ impl Device {
     pub fn set_half(&self, wanted: bool) {
         let has = self.features.contains(wgpu::Features::SHADER_F16);
         self.half.store(wanted && has, Ordering::Relaxed);
+    }
+
+    /// Among how many neighbours invocations exchange values without workgroup memory; 0: none.
+    pub fn lanes(&self) -> u32 {
+        match self.lanes.load(Ordering::Relaxed) {
+            AS_FOUND => *self.reach.get_or_init(|| subgroups::reach(self)),
+            set => set,
+        }
+    }
+
+    /// Sets that, or leaves it to what the adapter is found to do; for tests. More than that is wrong.
+    pub fn set_lanes(&self, lanes: Option<u32>) {
+        self.lanes.store(lanes.unwrap_or(AS_FOUND), Ordering::Relaxed);
     }
 
     /// The memory pool.

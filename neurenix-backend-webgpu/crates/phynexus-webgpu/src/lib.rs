@@ -22,4 +22,5 @@ pub mod readback;
 pub mod recorder;
 pub mod recording;
 pub mod shader;
+mod subgroups;
 pub mod tensor;

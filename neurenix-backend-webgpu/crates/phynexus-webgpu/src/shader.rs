@@ -75,6 +75,8 @@ pub struct Shader {
     pub functions: Vec<(&'static str, &'static str)>,
     /// What those functions need.
     pub parts: &'static [&'static Part],
+    /// What the way it is launched needs.
+    pub way: Option<&'static Part>,
     /// Its tensors, outputs first.
     pub operands: Vec<Operand>,
     /// How many of them are outputs.
@@ -99,6 +101,7 @@ impl PartialEq for Shader {
             && self.places == other.places
             && self.constants == other.constants
             && self.half == other.half
+            && self.way.map(std::ptr::from_ref) == other.way.map(std::ptr::from_ref)
             && self.workgroup == other.workgroup
     }
 }
@@ -218,7 +221,9 @@ impl Shader {
             add_part(text, &accessors::NATIVE_HALF, &mut met);
         }
         let parts = accessors::parts_for(self.operands.iter().map(|operand| operand.dtype));
-        for part in parts.into_iter().chain(self.kernel.parts.iter().chain(self.parts).copied()) {
+        for part in
+            parts.into_iter().chain(self.kernel.parts.iter().chain(self.parts).copied()).chain(self.way)
+        {
             add_part(text, part, &mut met);
         }
         for (number, operand) in self.operands.iter().enumerate() {

@@ -176,6 +176,16 @@ fn shaders_that_compute_with_float16_are_valid() {
 }
 
 #[test]
+fn shaders_with_subgroups_are_valid() {
+    let device = Device::offline().expect("it needs no driver");
+    for lanes in [4, 32, 128] {
+        device.set_lanes(Some(lanes));
+        run_all(Layout::Dense);
+    }
+    device.set_lanes(Some(0));
+}
+
+#[test]
 fn shaders_of_strided_tensors_are_valid() {
     run_all(Layout::Permuted);
 }

@@ -3,7 +3,7 @@
 
 use super::elementwise::EXP;
 use super::matmul::float_product;
-use super::team::{ROWS, Rows, TEAM};
+use super::team::{ROWS, Rows};
 use super::{Call, Launch, Operation};
 use crate::dtype::{DType, Kind};
 use crate::error::{Error, Result};
@@ -20,9 +20,9 @@ macro_rules! part {
 part!(WITHOUT_MASK, "without_mask");
 part!(WITH_TRUTHS, "with_truths");
 part!(WITH_FLOATS, "with_floats");
-static FOR_NONE: &[&Part] = &[&TEAM, &EXP, &WITHOUT_MASK];
-static FOR_TRUTHS: &[&Part] = &[&TEAM, &EXP, &WITH_TRUTHS];
-static FOR_FLOATS: &[&Part] = &[&TEAM, &EXP, &WITH_FLOATS];
+static FOR_NONE: &[&Part] = &[&EXP, &WITHOUT_MASK];
+static FOR_TRUTHS: &[&Part] = &[&EXP, &WITH_TRUTHS];
+static FOR_FLOATS: &[&Part] = &[&EXP, &WITH_FLOATS];
 
 static WEIGHTS: Kernel = Kernel {
     name: "attention/weights",

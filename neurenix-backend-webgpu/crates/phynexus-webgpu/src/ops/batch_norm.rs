@@ -5,7 +5,7 @@
 
 use super::elementwise::FLOAT;
 use super::movement::filled;
-use super::team::{Floats, TEAM, groups, optional, teams};
+use super::team::{Floats, groups, optional, teams};
 use super::{Call, FLOATS, Launch, Operation};
 use crate::attributes::Value;
 use crate::dtype::DType;
@@ -18,7 +18,6 @@ const CHUNK: u32 = 4096;
 /// Invocations that join the chunks of a channel.
 const JOINING: u32 = 32;
 
-static FOR_TEAMS: &[&Part] = &[&TEAM];
 static FOR_ROOTS: &[&Part] = &[&FLOAT];
 
 macro_rules! kernel {
@@ -34,10 +33,10 @@ macro_rules! kernel {
 }
 
 kernel!(NORMALISE, "normalise", Elements, &["eps"], FOR_ROOTS);
-kernel!(MOMENTS, "moments", Own, &["inner", "reduced", "chunks", "turns"], FOR_TEAMS);
-kernel!(JOIN_MOMENTS, "join_moments", Own, &["reduced", "chunks", "channels", "eps"], FOR_TEAMS);
-kernel!(PRODUCTS, "products", Own, &["inner", "reduced", "chunks", "turns"], FOR_TEAMS);
-kernel!(JOIN_PRODUCTS, "join_products", Own, &["chunks", "channels"], FOR_TEAMS);
+kernel!(MOMENTS, "moments", Own, &["inner", "reduced", "chunks", "turns"], &[]);
+kernel!(JOIN_MOMENTS, "join_moments", Own, &["reduced", "chunks", "channels", "eps"], &[]);
+kernel!(PRODUCTS, "products", Own, &["inner", "reduced", "chunks", "turns"], &[]);
+kernel!(JOIN_PRODUCTS, "join_products", Own, &["chunks", "channels"], &[]);
 kernel!(TO_INPUT, "batch_norm_input", Elements, &["reduced"], &[]);
 kernel!(RUNNING_AVERAGE, "running_average", Elements, &["momentum"], &[]);
 

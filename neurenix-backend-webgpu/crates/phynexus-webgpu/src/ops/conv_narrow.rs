@@ -5,7 +5,7 @@
 
 use super::conv::Convolution;
 use super::elementwise::FLOAT;
-use super::team::{TEAM, groups};
+use super::team::groups;
 use super::{Call, Launch};
 use crate::error::Result;
 use crate::shader::{Driver, Kernel, Part};
@@ -28,7 +28,6 @@ const SIZES: [&str; 10] = [
 ];
 
 static FOR_SUMS: &[&Part] = &[&FLOAT];
-static FOR_TEAMS: &[&Part] = &[&TEAM];
 
 macro_rules! kernel {
     ($name:ident, $file:literal, $driver:ident, $scalars:expr, $parts:expr) => {
@@ -52,7 +51,7 @@ kernel!(
         SIZES[0], SIZES[1], SIZES[2], SIZES[3], SIZES[4], SIZES[5], SIZES[6], SIZES[7], SIZES[8], SIZES[9],
         "weights", "depth",
     ],
-    FOR_TEAMS
+    &[]
 );
 
 /// A launch with the sizes of a convolution.

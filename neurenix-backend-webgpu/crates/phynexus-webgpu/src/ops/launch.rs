@@ -33,6 +33,7 @@ pub struct Launch {
     kernel: &'static Kernel,
     functions: Vec<(&'static str, &'static str)>,
     parts: &'static [&'static Part],
+    way: Option<&'static Part>,
     tensors: Vec<(&'static str, Tensor, Use)>,
     outputs: usize,
     places: Vec<(&'static str, Walk)>,
@@ -51,6 +52,7 @@ impl Launch {
             kernel,
             functions: Vec::new(),
             parts: &[],
+            way: None,
             tensors: vec![("out", out.clone(), out_use)],
             outputs: 1,
             places: Vec::new(),
@@ -151,6 +153,13 @@ impl Launch {
     #[must_use]
     pub fn constant(mut self, name: &'static str, value: u32) -> Self {
         self.constants.push((name, value));
+        self
+    }
+
+    /// What the kernel needs of the way in which it is launched, besides what its function does.
+    #[must_use]
+    pub fn by_way(mut self, part: &'static Part) -> Self {
+        self.way = Some(part);
         self
     }
 
@@ -266,6 +275,7 @@ impl Launch {
             kernel: self.kernel,
             functions: self.functions.clone(),
             parts: self.parts,
+            way: self.way,
             operands,
             outputs: self.outputs,
             places: self.places.iter().map(|(name, place)| (*name, place.sizes.len() as u8)).collect(),

@@ -1,12 +1,12 @@
 //! Layer normalisation and its gradients.
 
 use super::movement::filled;
-use super::team::{Floats, ROWS, Rows, TEAM, optional};
+use super::team::{Floats, ROWS, Rows, optional};
 use super::{Call, FLOATS, Launch, Operation};
 use crate::attributes::Value;
 use crate::dtype::DType;
 use crate::error::Result;
-use crate::shader::{Driver, Kernel, Part};
+use crate::shader::{Driver, Kernel};
 use crate::tensor::Tensor;
 
 /// Rows that one workgroup adds up for the gradients of the parameters.
@@ -14,7 +14,6 @@ const CHUNK: u32 = 256;
 /// Columns of a workgroup.
 const COLUMNS: usize = 32;
 
-static FOR_TEAMS: &[&Part] = &[&TEAM];
 const ROWS_AND_EPS: &[&str] = &[ROWS[0], ROWS[1], ROWS[2], "eps"];
 
 macro_rules! kernel {
@@ -29,8 +28,8 @@ macro_rules! kernel {
     };
 }
 
-kernel!(LAYER_NORM, "layer_norm", Own, ROWS_AND_EPS, FOR_TEAMS);
-kernel!(TO_INPUT, "layer_norm_input", Own, &ROWS, FOR_TEAMS);
+kernel!(LAYER_NORM, "layer_norm", Own, ROWS_AND_EPS, &[]);
+kernel!(TO_INPUT, "layer_norm_input", Own, &ROWS, &[]);
 kernel!(TO_PARAMETERS, "layer_norm_parameters", Own, &["rows", "width", "blocks", "turns"], &[]);
 kernel!(SUM_PARTS, "sum_parts", Elements, &["parts", "step"], &[]);
 

@@ -2,7 +2,7 @@
 
 use super::elementwise::{EXP, FLOAT, LOG};
 use super::indexing::{INDEX, place_of};
-use super::team::{Floats, ROWS, Rows, TEAM};
+use super::team::{Floats, ROWS, Rows};
 use super::{Call, FLOATS, Launch, Operation};
 use crate::dtype::DType;
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::faults;
 use crate::shader::{Driver, Kernel, Part};
 use crate::tensor::Tensor;
 
-static FOR_ROWS: &[&Part] = &[&TEAM, &EXP, &LOG];
+static FOR_ROWS: &[&Part] = &[&EXP, &LOG];
 static FOR_LOSS: &[&Part] = &[&INDEX, &FLOAT];
 static FOR_EXP: &[&Part] = &[&EXP];
 

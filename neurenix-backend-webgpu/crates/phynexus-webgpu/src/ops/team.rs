@@ -15,8 +15,12 @@ use crate::tensor::Tensor;
 /// Invocations in a workgroup, which teams share.
 const GROUP: u32 = 256;
 
-/// Sums and largest values of a team.
-pub static TEAM: Part = Part { text: include_str!("../../wgsl/team/team.wgsl"), needs: &[&FLOAT] };
+/// Sums and largest values of a team; every launch of teams has them.
+static TEAM: Part = Part { text: include_str!("../../wgsl/team/team.wgsl"), needs: &[&FLOAT] };
+
+/// The same, where neighbours exchange values in subgroups.
+static TEAM_BY_SUBGROUPS: Part =
+    Part { text: include_str!("../../wgsl/team/by_subgroups.wgsl"), needs: &[&FLOAT] };
 
 /// The scalars that [`Rows::launch`] fills in, before those of the kernel.
 pub const ROWS: [&str; 3] = ["rows", "width", "inner"];
@@ -68,6 +72,12 @@ impl Rows {
 /// A launch of so many teams of some size.
 #[must_use]
 pub fn teams(launch: Launch, call: &Call<'_>, count: usize, team: u32) -> Launch {
+    let lanes = call.device.lanes();
+    let launch = if team > 1 && lanes > 0 {
+        launch.by_way(&TEAM_BY_SUBGROUPS).constant("LANES", lanes.min(GROUP))
+    } else {
+        launch.by_way(&TEAM)
+    };
     launch
         .constant("GROUP", GROUP)
         .constant("TEAM", team)
