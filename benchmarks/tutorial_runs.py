@@ -50,8 +50,10 @@ def ours(options: argparse.Namespace, data: dict[str, Any]) -> tuple[float, floa
     return time.perf_counter() - start, history["val_accuracy"][-1]
 
 
-def theirs(options: argparse.Namespace, data: dict[str, Any]) -> tuple[float, float]:
-    """Train by PyTorch; return the seconds it took, and the last accuracy."""
+def theirs(
+    options: argparse.Namespace, data: dict[str, Any], device: str = "cpu"
+) -> tuple[float, float]:
+    """Train by PyTorch, all pictures on the device; return the seconds and the last accuracy."""
     import torch
     from torchvision.models import resnet18
 
@@ -70,10 +72,11 @@ def theirs(options: argparse.Namespace, data: dict[str, Any]) -> tuple[float, fl
     if options.trains == "layer4":
         trained.append(network.layer4.requires_grad_(True))
     layout = torch.contiguous_format if options.way == "eager" else torch.channels_last
-    network = network.to(memory_format=layout)
-    y = {part: torch.from_numpy(data[f"{part}_labels"]) for part in ("train", "val")}
+    network = network.to(device, memory_format=layout)
+    y = {part: torch.from_numpy(data[f"{part}_labels"]).to(device) for part in ("train", "val")}
     x = {  # taken from the data, so that photos in two layouts are not kept both
-        part: torch.from_numpy(data.pop(part)).to(memory_format=layout) for part in ("train", "val")
+        part: torch.from_numpy(data.pop(part)).to(device, memory_format=layout)
+        for part in ("train", "val")
     }
     rest: Any = network
     if options.way == "cached":

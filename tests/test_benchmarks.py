@@ -67,6 +67,15 @@ def test_a_benchmark_runs_without_peers(script: str, tmp_path: Path) -> None:
     assert contenders <= {row["name"] for row in found["comparisons"][0]["rows"]}
 
 
+def test_the_gpus_benchmark_says_why_it_measures_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "gpu.py", "--device", "no_such_device"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Nothing is measured on no_such_device: no backend for")
+
+
 @pytest.mark.parametrize("script", ["bert_encoding", "feature_cache", "dispatch", "linear_probe"])
 def test_other_benchmarks_start(script: str) -> None:
     done = subprocess.run(
