@@ -11,24 +11,38 @@ from pathlib import Path
 import pytest
 
 SITE = "PHYNEXUS_EMULATED_SITE"
+HIP_SITE = "PHYNEXUS_EMULATED_HIP_SITE"
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def site(variable: str) -> Path:
+    if variable not in os.environ:
+        pytest.skip(f"{variable} does not name an emulated GPU; `tox -e gpu-emulated` builds one")
+    return Path(os.environ[variable])
 
 
 @pytest.fixture(scope="session")
 def emulated() -> Path:
-    """The folder that the emulated GPU is installed in; `tox -e gpu-emulated` builds it."""
-    if SITE not in os.environ:
-        pytest.skip(f"{SITE} does not name an emulated GPU; `tox -e gpu-emulated` builds one")
-    return Path(os.environ[SITE])
+    """The folder that the emulated GPU of NVIDIA is installed in."""
+    return site(SITE)
+
+
+@pytest.fixture(scope="session")
+def emulated_hip() -> Path:
+    """The folder that the emulated GPU of AMD is installed in."""
+    return site(HIP_SITE)
 
 
 @pytest.fixture(scope="session")
 def run_python(emulated: Path) -> RunPython:
-    """Return a function that runs Python in a new process that has the emulated GPU."""
+    """Return a function that runs Python in a new process that has an emulated GPU."""
 
-    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, hip: bool = False, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("NEURENIX_", "PHYNEXUS_"))}
-        paths = [str(emulated), *filter(None, [kept.get("PYTHONPATH")])]
+        folder = site(HIP_SITE) if hip else emulated
+        paths = [str(folder), *filter(None, [kept.get("PYTHONPATH")])]
         fixed = {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1"}
         return subprocess.run(
             [sys.executable, *arguments],
@@ -46,7 +60,9 @@ def run_python(emulated: Path) -> RunPython:
 def run_kit(run_python: RunPython, tmp_path_factory: pytest.TempPathFactory) -> RunPython:
     """Return a function that runs the conformance kit, or a level of it, on the emulated GPU."""
 
-    def run(level: str | None, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        level: str | None, *options: str, hip: bool = False, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         kit = "neurenix.testing.conformance" + (f".test_{level}" if level else "")
         place = str(tmp_path_factory.mktemp("kit"))
         program = (
@@ -54,6 +70,6 @@ def run_kit(run_python: RunPython, tmp_path_factory: pytest.TempPathFactory) -> 
         )
         pytest_options = ["-q", "-p", "no:cacheprovider", "--rootdir=.", "--pyargs", kit]
         device = "--neurenix-device=gpu_emulated"
-        return run_python("-c", program, *pytest_options, device, *options, **variables)
+        return run_python("-c", program, *pytest_options, device, *options, hip=hip, **variables)
 
     return run

@@ -161,7 +161,7 @@ except ValueError as error:
 
 
 def test_nonsense_in_a_variable_is_named(run_python: RunPython) -> None:
-    for variable, value in [("WARP", "16"), ("ORDER", "sideways")]:
+    for variable, value in [("WARP", "16"), ("WARP", "64"), ("ORDER", "sideways")]:
         done = run_python("-c", HEAD + "x.tolist()", **{f"PHYNEXUS_EMULATED_{variable}": value})
         assert done.returncode == 1
         assert value in done.stderr or variable in done.stderr

@@ -16,30 +16,31 @@ RunPython = Callable[..., CompletedProcess[str]]
 NATIVE = [
     "adam_step", "add", "batch_norm_backward", "batch_norm_train", "conv2d", "conv2d_fused",
     "conv2d_grad_input", "conv2d_grad_weight", "gelu", "layer_norm", "layer_norm_backward",
-    "linear", "matmul", "max_pool2d", "relu", "sgd_momentum_step", "softmax",
-    "softmax_cross_entropy", "sum",
+    "linear", "matmul", "max_pool2d", "relu", "scaled_dot_product_attention", "scatter_add",
+    "sgd_momentum_step", "softmax", "softmax_cross_entropy", "sort", "sum", "take",
+    "take_backward", "topk",
 ]
 # fmt: on
-# The size of a warp, the order of threads, and the part of the kit: two run at a time.
+# Whose preprocessing the sources get, the size of a warp, and the order of threads.
 RUNS = [
-    ("32", "forward", None),
-    ("64", "reverse", None),
-    ("64", "7", "l1_primitives"),
-    ("32", "11", "l2_composites"),
+    (hip, warp, order)
+    for hip, warp in [(False, "32"), (True, "32"), (True, "64")]
+    for order in ("forward", "reverse", "7")
 ]
 
 
 @pytest.mark.slow
-def test_the_whole_kit_passes(run_kit: RunPython, tmp_path: Path) -> None:
+def test_the_whole_kit_passes(run_kit: RunPython, emulated_hip: Path, tmp_path: Path) -> None:
     def run(number: int) -> tuple[int, str]:
-        warp, order, level = RUNS[number]
+        hip, warp, order = RUNS[number]
         variables = {"PHYNEXUS_EMULATED_WARP": warp, "PHYNEXUS_EMULATED_ORDER": order}
-        done = run_kit(level, f"--neurenix-report={tmp_path / str(number)}", **variables)
+        report = f"--neurenix-report={tmp_path / str(number)}"
+        done = run_kit(None, report, hip=hip, **variables)
         return done.returncode, (done.stdout + done.stderr)[-6000:]
 
     with ThreadPoolExecutor(2) as pool:
-        for code, output in pool.map(run, range(len(RUNS))):
-            assert code == 0, output
+        for number, (code, output) in enumerate(pool.map(run, range(len(RUNS)))):
+            assert code == 0, f"{RUNS[number]}: {output}"
     report = json.loads((tmp_path / "0").read_text(encoding="utf-8"))
     assert report["failures"] == report["expected_failures"] == []
     ways = {op: its["float32"] for op, its in report["ops"].items() if "float32" in its}

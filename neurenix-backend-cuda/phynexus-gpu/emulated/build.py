@@ -1,9 +1,9 @@
 """Build the engine for the emulated GPU, and lay it out as an installed plugin.
 
-    python build.py BUILD_FOLDER SITE_FOLDER
+    python build.py [--hip] BUILD_FOLDER SITE_FOLDER
 
-With SITE_FOLDER on PYTHONPATH Neurenix has the device `gpu_emulated`. cmake, a C++ compiler and
-pybind11 have to be at hand.
+The sources are preprocessed as CUDA, or as HIP. With SITE_FOLDER on PYTHONPATH Neurenix has the
+device `gpu_emulated`. cmake, a C++ compiler and pybind11 have to be at hand.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ HERE = Path(__file__).resolve().parent
 PACKAGE = "phynexus_gpu_emulated"
 
 
-def build(folder: Path, jobs: int) -> None:
+def build(folder: Path, jobs: int, hip: bool) -> None:
     """Compile the native module and the emulator's tests."""
     import pybind11
 
     options = [
         f"-Dpybind11_DIR={pybind11.get_cmake_dir()}",
         f"-DPython_EXECUTABLE={sys.executable}",
+        f"-DPHYNEXUS_EMULATED_HIP={'ON' if hip else 'OFF'}",
     ]
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     subprocess.run(["cmake", *generator, *options, "-S", HERE, "-B", folder], check=True)
@@ -55,6 +56,7 @@ if __name__ == "__main__":
     parser.add_argument("build", type=Path, help="where cmake works")
     parser.add_argument("site", type=Path, help="where the plugin goes")
     parser.add_argument("--jobs", type=int, default=1, help="compilers at a time (default: 1)")
+    parser.add_argument("--hip", action="store_true", help="preprocess the sources as HIP")
     given = parser.parse_args()
-    build(given.build, given.jobs)
+    build(given.build, given.jobs, given.hip)
     lay_out(given.build, given.site)

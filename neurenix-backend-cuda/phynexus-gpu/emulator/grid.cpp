@@ -210,11 +210,19 @@ void run_block() {
   }
 }
 
+// 32 lanes are NVIDIA's and RDNA's, 64 are CDNA's.
+bool vendor_has_warps_of(int lanes) {
+#if defined(PHYNEXUS_HIP)
+  if (lanes == 64) return true;
+#endif
+  return lanes == 32;
+}
+
 Settings from_environment() {
   Settings found;
   if (const char* warp = std::getenv("PHYNEXUS_EMULATED_WARP")) found.warp_size = std::atoi(warp);
-  if (found.warp_size != 32 && found.warp_size != 64) {
-    throw std::invalid_argument("PHYNEXUS_EMULATED_WARP must be 32 or 64");
+  if (!vendor_has_warps_of(found.warp_size)) {
+    throw std::invalid_argument("PHYNEXUS_EMULATED_WARP must be 32, or 64 where AMD is emulated");
   }
   if (const char* order = std::getenv("PHYNEXUS_EMULATED_ORDER")) set_order(found, order);
   if (const char* site = std::getenv("PHYNEXUS_EMULATED_WITHOUT_BARRIER")) {

@@ -17,7 +17,7 @@ enum class Order { kForward, kReverse, kRandom };
 
 // How threads are run; read from the environment at the first launch.
 struct Settings {
-  int warp_size = 32;             // PHYNEXUS_EMULATED_WARP: 32 or 64
+  int warp_size = 32;             // PHYNEXUS_EMULATED_WARP: 32, or 64 of AMD alone
   Order order = Order::kForward;  // PHYNEXUS_EMULATED_ORDER: forward, reverse or a seed
   uint64_t seed = 0;
   // PHYNEXUS_EMULATED_WITHOUT_BARRIER: the file:line of a barrier that is left out, to see that a

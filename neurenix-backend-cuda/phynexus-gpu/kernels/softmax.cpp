@@ -1,40 +1,12 @@
 // softmax, log_softmax, the cross entropy of class indices, and their gradients: a block a row.
-#include <limits>
+#include "kernels/softmax.h"
 
-#include "kernels/arithmetic.h"
-#include "kernels/block.h"
-#include "kernels/rows.h"
 #include "kernels/table.h"
 #include "tensor/walk.h"
 
 namespace phynexus {
 
 namespace {
-
-// One warp's worth of threads is enough for a short row.
-int threads_for(const Rows& rows) { return rows.length > 256 ? 256 : 64; }
-int64_t blocks_of(const Rows& rows) { return std::min<int64_t>(rows.count, int64_t{1} << 22); }
-
-template <class T>
-struct LargestAndTotal {
-  T largest;
-  T total;  // of exp(x - largest)
-};
-
-template <class T>
-GPU_DEVICE LargestAndTotal<Wide<T>> largest_and_total(const T* row, const Rows& rows) {
-  using W = Wide<T>;
-  W largest = -std::numeric_limits<W>::infinity();
-  for (int64_t i = gpu_thread(); i < rows.length; i += gpu_threads()) {
-    largest = arithmetic::Maximum()(largest, static_cast<W>(row[i * rows.inner]));
-  }
-  largest = combine_block(largest, arithmetic::Maximum());
-  W total = 0;
-  for (int64_t i = gpu_thread(); i < rows.length; i += gpu_threads()) {
-    total += std::exp(static_cast<W>(row[i * rows.inner]) - largest);
-  }
-  return {largest, combine_block(total, arithmetic::Add())};
-}
 
 template <class T, bool kLog>
 GPU_KERNEL void softmax_kernel(Rows rows, T* out, const T* x) {

@@ -9,6 +9,7 @@ namespace phynexus {
 
 // A family is a file of this folder.
 std::vector<Op> activation_ops();
+std::vector<Op> attention_ops();
 std::vector<Op> batch_norm_ops();
 std::vector<Op> binary_ops();
 std::vector<Op> comparison_ops();

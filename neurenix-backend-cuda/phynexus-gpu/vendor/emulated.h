@@ -12,6 +12,7 @@
 #define GPU_DEVICE inline
 #define GPU_HOST_DEVICE inline
 #define GPU_ROLLED
+#define GPU_UNROLLED
 #define GPU_SHARED(type, name, extents)                   \
   typedef type name##_in_block extents;                   \
   static const char name##_declaration = 0;               \

@@ -6,7 +6,7 @@
 //   GPU_KERNEL                           a function that is launched: GPU_KERNEL void name(...)
 //   GPU_DEVICE, GPU_HOST_DEVICE          a function that kernels call; that the host calls too
 //   GPU_SHARED(type, name, [extent]...)  memory that the threads of a block share, uninitialised
-//   GPU_ROLLED                           before a loop: it is not unrolled
+//   GPU_ROLLED, GPU_UNROLLED             before a loop: how it is compiled
 //   gpu_thread(), gpu_threads()          the index of a thread in its block, and how many it has
 //   gpu_block_x(), _y(), _z()            the index of a block in the grid
 //   gpu_blocks_x()                       how many blocks the grid has along x

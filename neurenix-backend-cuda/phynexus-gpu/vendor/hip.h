@@ -10,6 +10,7 @@
 #define GPU_DEVICE __device__ __forceinline__
 #define GPU_HOST_DEVICE __host__ __device__ __forceinline__
 #define GPU_ROLLED _Pragma("unroll 1")
+#define GPU_UNROLLED _Pragma("unroll")
 #define GPU_SHARED(type, name, extents) __shared__ type name extents
 
 GPU_DEVICE int gpu_thread() { return threadIdx.x; }
