@@ -90,14 +90,20 @@ fn samples(op: &str, dtype: DType, layout: Layout) -> Vec<Sample> {
                 ("max" | "min", _) | (_, DType::F32 | DType::F16 | DType::Bf16) => dtype,
                 _ => DType::I64,
             };
-            // Few elements, columns, many elements, more than one workgroup takes.
-            [(&[3, 4][..], 1, 3), (&[4, 3], 0, 3), (&[3, 400], 1, 3), (&[2, 40_000], 1, 2)]
-                .into_iter()
-                .map(|(shape, axis, left)| {
-                    let axes = Value::List(vec![int(axis)]);
-                    sample(dense(result, &[left]), &[x(shape)], &[("axes", axes)])
-                })
-                .collect()
+            // Few elements, columns, long ones, many elements, more than one workgroup takes.
+            [
+                (&[3, 4][..], 1, 3),
+                (&[4, 3], 0, 3),
+                (&[9000, 3], 0, 3),
+                (&[3, 400], 1, 3),
+                (&[2, 40_000], 1, 2),
+            ]
+            .into_iter()
+            .map(|(shape, axis, left)| {
+                let axes = Value::List(vec![int(axis)]);
+                sample(dense(result, &[left]), &[x(shape)], &[("axes", axes)])
+            })
+            .collect()
         }
         "gather" => [DType::I32, DType::I64]
             .map(|index| {

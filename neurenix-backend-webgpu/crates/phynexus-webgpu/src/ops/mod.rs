@@ -18,6 +18,7 @@ pub mod matmul;
 pub mod movement;
 pub mod optimizer;
 pub mod pool;
+pub mod put;
 pub mod random;
 pub mod reduce;
 pub mod scatter;
@@ -118,6 +119,7 @@ pub fn operations() -> Vec<Operation> {
         optimizer::operations(),
         layer_norm::operations(),
         take::operations(),
+        put::operations(),
         joining::operations(),
     ]
     .concat()

@@ -18,9 +18,9 @@ const INVOCATIONS: u32 = 256;
 const CHUNK: u32 = 1 << 14;
 /// Elements in a row that one invocation adds up before it goes on to a new sum.
 const BLOCK: u32 = 32;
-/// Up to so many elements, an output is the work of one invocation.
+/// Up to so many elements, an output is the work of one invocation; of a column's, parts of so many are.
 const SERIAL: usize = 64;
-/// The same where neighbouring outputs read neighbouring elements, as sums of columns do.
+/// The same for places, where neighbouring outputs read neighbouring elements, as those of columns do.
 const SERIAL_ACROSS: usize = 4096;
 
 /// Which of two values is the better one.
@@ -40,6 +40,7 @@ macro_rules! kernel {
 }
 
 kernel!(SERIALLY, "serial", Elements, &["reduced"]);
+kernel!(ACROSS, "across", Elements, &["reduced", "outputs"]);
 kernel!(TOGETHER, "group", Own, &["turns", "chunks", "reduced"]);
 kernel!(PLACE_SERIALLY, "place_serial", Elements, &["reduced"]);
 kernel!(PLACE_TOGETHER, "place_group", Own, &["turns", "reduced"]);
@@ -66,13 +67,17 @@ impl Split {
         Self { kept, reduced, count, outputs }
     }
 
-    /// Whether one invocation does an output's work.
-    fn is_serial(&self) -> bool {
+    /// Whether neighbouring outputs are made of neighbouring elements.
+    fn is_across(&self) -> bool {
         let nearest = |side: &(Vec<usize>, Vec<usize>)| {
             side.0.iter().zip(&side.1).filter(|(size, _)| **size > 1).map(|(_, stride)| *stride).min()
         };
-        let across = nearest(&self.kept).is_some_and(|stride| Some(stride) < nearest(&self.reduced));
-        self.count <= if across { SERIAL_ACROSS } else { SERIAL }
+        nearest(&self.kept).is_some_and(|stride| Some(stride) < nearest(&self.reduced))
+    }
+
+    /// Whether one invocation finds an output's place.
+    fn is_serial(&self) -> bool {
+        self.count <= if self.is_across() { SERIAL_ACROSS } else { SERIAL }
     }
 
     fn places(&self, launch: Launch) -> Launch {
@@ -87,8 +92,36 @@ fn reduce(call: &Call<'_>) -> Result<()> {
     if split.count == 0 {
         return filled(call.device, out, &Value::Int(i64::from(call.op == "prod")));
     }
+    if split.count > SERIAL && split.is_across() {
+        return across(call, x, &split);
+    }
+    reduce_split(call, x, &split)
+}
+
+/// Records a reduction of columns to the output, in as many rounds as it takes.
+fn across(call: &Call<'_>, x: &Tensor, split: &Split) -> Result<()> {
+    let out = call.out();
+    let kind = out.dtype.kind();
+    let (function, conversion) = functions(call.op, x.dtype.kind(), kind)?;
+    let chunks = split.count.div_ceil(SERIAL);
+    let parts = call.scratch(kind.dtype(), &[chunks, split.outputs])?;
+    let launch = Launch::new(&ACROSS, &parts)
+        .free("x", x)
+        .size(split.count)
+        .size(split.outputs)
+        .constant("CHUNK", SERIAL as u32)
+        .function(function, FOR_CASTS)
+        .named("CONVERSION", conversion);
+    split.places(launch).run(call.device)?;
+    let rest = Split::of(&parts, &[0]);
+    if chunks > SERIAL { across(call, &parts, &rest) } else { reduce_split(call, &parts, &rest) }
+}
+
+/// Records a reduction to the output: by one invocation an output, or by workgroups.
+fn reduce_split(call: &Call<'_>, x: &Tensor, split: &Split) -> Result<()> {
+    let out = call.out();
     let (function, conversion) = functions(call.op, x.dtype.kind(), out.dtype.kind())?;
-    if split.is_serial() {
+    if split.count <= SERIAL {
         let launch = Launch::new(&SERIALLY, out).free("x", x).size(split.count).constant("BLOCK", BLOCK);
         let launch = launch.function(function, FOR_CASTS).named("CONVERSION", conversion);
         return split.places(launch).run(call.device);
@@ -96,7 +129,7 @@ fn reduce(call: &Call<'_>) -> Result<()> {
     let wide = out.dtype.kind().dtype();
     let packed = out.dtype.lanes() > 1;
     let target = if packed { call.scratch(wide, &[split.outputs])? } else { out.clone() };
-    together(call, &target, x, &split, function, conversion)?;
+    together(call, &target, x, split, function, conversion)?;
     if packed { convert(call, &target.reshaped(&out.shape)) } else { Ok(()) }
 }
 

@@ -28,6 +28,12 @@ pub fn samples(op: &str, dtype: DType, layout: Layout) -> Vec<Sample> {
                 .collect()
         }
         "chain" => chains(dtype, layout),
+        "put" => {
+            let x = tensor(dtype, &[3, 4, 5], Layout::Dense); // in place
+            let value = tensor(dtype, &[2, 3, 5], Layout::Dense);
+            let [rows, columns] = [DType::I32, DType::I64].map(|dtype| tensor(dtype, &[2, 3], Layout::Dense));
+            vec![sample(x.clone(), &[x, value, rows, columns], &[])]
+        }
         "sort" | "topk" => sorted(op, dtype),
         "scaled_dot_product_attention" => attention(dtype, layout),
         "softmax_cross_entropy" | "softmax_cross_entropy_backward" => classes(op, dtype),
