@@ -86,7 +86,7 @@ def main() -> None:
             "transformers eager": transformers_eager,
         },
         rounds=options.rounds,
-        rest_s=0.02,
+        rest_s=peer.REST_S,
     )
     lengths = ", ".join(map(str, options.lengths))
     results.compare(

@@ -42,7 +42,7 @@ def main() -> None:
         if not apart < 1e-5:
             sys.exit("the products differ: timing them would mean nothing")
 
-    times = peer.measure(found, rounds=options.rounds, rest_s=0.02)
+    times = peer.measure(found, rounds=options.rounds, rest_s=peer.REST_S)
     gflop = 2 * options.size**3 / 1e9
     allowed = results.allowed_ms(gflop, GOAL_OF_PEAK)
     results.compare(

@@ -12,7 +12,11 @@ from typing import Any
 
 from machine import start_fairly
 
-__all__ = ["Contenders", "Times", "Unavailable", "measure", "options", "start_fairly"]
+__all__ = ["REST_S", "Contenders", "Times", "Unavailable", "measure", "options", "start_fairly"]
+
+# Long enough for the threads of any of these libraries to give up waiting for more work: those of
+# OpenBLAS wait in a loop for 30 ms or so, and would take a core from whoever is measured next.
+REST_S = 0.1
 
 OURS = "neurenix"  # what the names of our contenders start with
 
@@ -69,8 +73,8 @@ def measure(
         rounds: How often each is timed.
         warm_ups: How often each runs before that.
         calls: How often each runs in a round, which counts as one time, its mean.
-        rest_s: A pause before each turn, for the threads of the turn before to stop waiting in a
-            loop for more work. A call that is not timed follows it.
+        rest_s: A pause before each turn, such as `REST_S`, for the threads of the turn before to
+            stop waiting in a loop for more work. A call that is not timed follows it.
     """
     for _ in range(warm_ups):
         for run in callables.values():

@@ -63,7 +63,7 @@ def measure(results: Any, ours: Any, batch: int, options: argparse.Namespace) ->
         {name: f.on(pictures) for found in ready.values() for name, f in found.items()},
         rounds=options.rounds,
         calls=max(1, 4 // batch),
-        rest_s=0.02,
+        rest_s=peer.REST_S,
     )
     for precision, found in ready.items():
         plan = "neurenix plan" if precision == "float32" else f"neurenix {precision}"

@@ -57,7 +57,7 @@ def main() -> None:
     # From the second step on, what is rounded in the gradients is magnified by the batch norms.
     steps.check(found, results, tolerance=2e-2)
 
-    times = peer.measure(found.ready, rounds=options.rounds, warm_ups=1, rest_s=0.02)
+    times = peer.measure(found.ready, rounds=options.rounds, warm_ups=1, rest_s=peer.REST_S)
     results.compare(
         f"ResNet-18 training step, batch {options.batch}, {options.size}²",
         "ms an image",

@@ -45,6 +45,7 @@ mod fork;
 #[cfg(not(loom))]
 pub mod memory;
 mod ordering;
+mod placement;
 #[cfg(not(loom))]
 mod process;
 #[cfg(not(loom))]
