@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import neurenix
+from neurenix.backends import DeviceInfo
 from neurenix.cli import main
 from neurenix.cli.app import INSTALL_LINE
 from neurenix.cli.shell import app
@@ -70,9 +71,21 @@ def test_version_names_python_and_numpy(runner: CliRunner) -> None:
 def test_devices_names_every_device(runner: CliRunner) -> None:
     result = runner.invoke(app, ["devices"])
     assert result.exit_code == 0
-    lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines[: len(neurenix.get_available_devices())]] == [
+    heads = [line for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert [line.split()[0] for line in heads[: len(neurenix.get_available_devices())]] == [
         str(device) for device in neurenix.get_available_devices()
+    ]
+
+
+def test_devices_shows_what_a_backend_says_of_a_device(
+    runner: CliRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = DeviceInfo(0, "a GPU", memory_bytes=3 << 30, details={"driver": "7.1", "limit": "64"})
+    monkeypatch.setattr("neurenix.backends.registry.available_devices", lambda: [("some:0", info)])
+    assert runner.invoke(app, ["devices"]).stdout.splitlines()[:3] == [
+        f"{'some:0':<10} {'a GPU':<40} 3.0 GiB",
+        "           driver: 7.1",
+        "           limit: 64",
     ]
 
 

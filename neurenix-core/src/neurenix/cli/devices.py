@@ -14,6 +14,7 @@ def devices(
     from neurenix.backends.registry import available_devices, backend_records
     from neurenix.plugins import BackendState, plugin_manager
 
+    devices = available_devices()
     rows = [
         {
             "device": str(device),
@@ -21,7 +22,7 @@ def devices(
             "memory_bytes": info.memory_bytes,
             **{str(key): str(value) for key, value in info.details.items()},
         }
-        for device, info in available_devices()
+        for device, info in devices
     ]
     unusable = [
         {
@@ -42,10 +43,11 @@ def devices(
 
         typer.echo(json.dumps({"devices": rows, "unusable": unusable}, indent=2))
         return
-    for row in rows:
-        memory = row["memory_bytes"]
-        size = f"{memory / 2**30:.1f} GiB" if isinstance(memory, int) else ""
-        typer.echo(f"{row['device']!s:<10} {row['description']!s:<40} {size}".rstrip())
+    for device, info in devices:
+        size = "" if info.memory_bytes is None else f"{info.memory_bytes / 2**30:.1f} GiB"
+        typer.echo(f"{device!s:<10} {info.description:<40} {size}".rstrip())
+        for name, value in info.details.items():
+            typer.echo(f"{'':<10} {name}: {value}")
     for problem in unusable:
         typer.echo(f"\n{problem['backend']}: {problem['state']}: {problem['cause']}")
         if problem["install"]:
