@@ -230,6 +230,27 @@ print("kept")
     assert output(code) == "kept\n"
 
 
+def test_every_device_has_plans_and_libraries_of_its_own(
+    output: Callable[..., str], emulated: Path
+) -> None:
+    code = """
+for name in ("gpu_emulated:1", "gpu_emulated:0"):
+    model = network().to(name).eval()
+    x = draw().to(name)
+    plan = plan_of(model, x)
+    with nx.no_grad():
+        y = plan.run([x])[0]
+        assert np.allclose(y.numpy(), model(x).numpy(), 1e-5, 1e-5)
+    print(type(plan).__name__, y.device, y.buffer.index, plan._recording.reserved_bytes > 0)
+"""
+    library = emulated / "phynexus_gpu_emulated" / "libstand_in_cublaslt.so"
+    printed = output(code, NEURENIX_GPU_CUBLASLT=str(library)).splitlines()
+    assert printed == [
+        "RecordedPlan gpu_emulated:1 1 True",
+        "RecordedPlan gpu_emulated 0 True",
+    ]
+
+
 def test_two_threads_run_one_plan(output: Callable[..., str]) -> None:
     code = """
 model = network().eval()

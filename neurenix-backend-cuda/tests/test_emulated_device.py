@@ -165,3 +165,30 @@ def test_nonsense_in_a_variable_is_named(run_python: RunPython) -> None:
         done = run_python("-c", HEAD + "x.tolist()", **{f"PHYNEXUS_EMULATED_{variable}": value})
         assert done.returncode == 1
         assert value in done.stderr or variable in done.stderr
+
+
+def test_an_upload_does_not_wait_for_the_queue(run_python: RunPython) -> None:
+    code = """
+seen = np.zeros(1, np.float32)
+watched = nx.from_dlpack(seen, device=device)   # the device's memory, for us to look into
+for size in (1000, 1 << 20, 3 << 20):
+    seen[0] = 0.0
+    watched[...] = watched + 1.0
+    source = np.arange(size, dtype=np.float32)
+    y = nx.Tensor(source, device=device)
+    waited = seen[0] != 0.0
+    expected = source.copy()
+    source[:] = -1.0   # may be reused at once
+    print(waited, np.array_equal(y.numpy(), expected), seen[0])
+"""
+    assert output(run_python, code) == "False True 1.0\n" * 3
+
+
+def test_uploads_that_fill_the_ring_wait_for_the_oldest(run_python: RunPython) -> None:
+    code = """
+rng = np.random.default_rng(0)
+sources = [rng.standard_normal(n).astype(np.float32) for n in (7, 9 << 20, 11, 12 << 20, 5)]
+tensors = [nx.Tensor(source, device=device) for source in sources]   # 84 MiB through 64
+print([np.array_equal(t.numpy(), source) for t, source in zip(tensors, sources)])
+"""
+    assert output(run_python, code) == "[True, True, True, True, True]\n"

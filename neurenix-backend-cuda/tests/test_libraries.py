@@ -300,3 +300,25 @@ near(on(np.eye(3, dtype=np.float32)) @ on(np.eye(3, dtype=np.float32)), np.eye(3
     done = run_python("-c", code, NEURENIX_GPU_CUBLASLT=wrong)
     assert done.returncode == 0, done.stderr
     assert f"absent: {wrong} has no function cublasLtCreate" in done.stdout
+
+
+def test_where_libraries_are_looked_for(run_python: RunPython, tmp_path: Path) -> None:
+    for path in ("cu13/lib/libcublasLt.so.13", "cudnn/lib/libcudnn.so.9"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).touch()
+    code = f"""
+from phynexus_gpu_emulated.phynexus_gpu import libraries
+libraries._nvidia_folders = lambda: [{str(tmp_path)!r}]
+wanted = [("cublaslt", 13), ("cudnn", 13), ("cublaslt", 14), ("rocblas", 5), ("rocblas", 6)]
+for name, major in wanted:
+    print(*(place.path for place in libraries.places_of(name, major)))
+"""
+    done = run_python("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{tmp_path}/cu13/lib/libcublasLt.so.13 libcublasLt.so.13",
+        f"{tmp_path}/cudnn/lib/libcudnn.so.9 libcudnn.so.9",
+        "libcublasLt.so.14",
+        "librocblas.so.0 /opt/rocm/lib/librocblas.so.0",
+        "librocblas.so.4 /opt/rocm/lib/librocblas.so.4",
+    ]

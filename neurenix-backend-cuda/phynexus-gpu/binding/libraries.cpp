@@ -15,7 +15,6 @@ void add_libraries(py::module_& module) {
   module.attr("LIBRARIES") = names;
   module.attr("RUNTIME_MAJOR") = gpu_runtime_major;
   module.def("open_library", &open_library);
-  module.def("close_library", &close_library);
   module.def("allow_tf32", &allow_tf32);
   module.def("is_tf32_allowed", &is_tf32_allowed);
 }

@@ -8,7 +8,6 @@
 namespace phynexus {
 
 std::string open_cublaslt(const std::string& path);
-void close_cublaslt();
 
 // Algorithms are those that the library ranks first among the deterministic ones: partial sums are
 // added by one thread, and the workspace has the same size always, so that the choice follows from

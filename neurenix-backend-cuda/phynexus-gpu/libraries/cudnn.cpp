@@ -226,8 +226,6 @@ std::string open_cudnn(const std::string& path) {
          std::to_string(version % 100);
 }
 
-void close_cudnn() { opened().reset(); }
-
 bool convolve_by_library(Convolved what, const ConvolutionSizes& its, const void* first,
                          const void* second, void* out, Device& device) {
   Cudnn* dnn = opened().get();

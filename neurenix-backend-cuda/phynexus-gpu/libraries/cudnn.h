@@ -8,6 +8,5 @@
 namespace phynexus {
 
 std::string open_cudnn(const std::string& path);
-void close_cudnn();
 
 }  // namespace phynexus

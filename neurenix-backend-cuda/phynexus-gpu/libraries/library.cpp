@@ -14,25 +14,16 @@ namespace {
 
 bool tf32 = false;
 
-// A library by its name: how it is opened, and how it is left aside.
 struct Known {
   const char* name;
   std::string (*open)(const std::string& path);
-  void (*close)();
 };
 
 constexpr Known kKnown[] = {
-    {"cublaslt", open_cublaslt, close_cublaslt},
-    {"cudnn", open_cudnn, close_cudnn},
-    {"rocblas", open_rocblas, close_rocblas},
+    {"cublaslt", open_cublaslt},
+    {"cudnn", open_cudnn},
+    {"rocblas", open_rocblas},
 };
-
-const Known& known(const std::string& name) {
-  for (const Known& library : kKnown) {
-    if (library.name == name) return library;
-  }
-  throw std::invalid_argument("the engine uses no library " + name);
-}
 
 }  // namespace
 
@@ -48,10 +39,11 @@ void* Library::address(const char* name) const {
 }
 
 std::string open_library(const std::string& name, const std::string& path) {
-  return known(name).open(path);
+  for (const Known& library : kKnown) {
+    if (library.name == name) return library.open(path);
+  }
+  throw std::invalid_argument("the engine uses no library " + name);
 }
-
-void close_library(const std::string& name) { known(name).close(); }
 
 void allow_tf32(bool allowed) { tf32 = allowed; }
 bool is_tf32_allowed() { return tf32; }

@@ -33,9 +33,6 @@ class Library {
 // Throws std::runtime_error where that cannot be, and says why.
 std::string open_library(const std::string& name, const std::string& path);
 
-// Leaves a library aside again.
-void close_library(const std::string& name);
-
 // Whether products of float32 may round their operands to TF32: 10 bits of the fraction instead of
 // 23. Not so unless it is allowed.
 void allow_tf32(bool allowed);

@@ -97,8 +97,6 @@ std::string open_rocblas(const std::string& path) {
   return version;
 }
 
-void close_rocblas() { opened().reset(); }
-
 bool multiply_by_rocblas(const Product& product, Device& device) {
   Rocblas* library = opened().get();
   Precision types;

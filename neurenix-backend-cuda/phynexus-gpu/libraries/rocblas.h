@@ -8,7 +8,6 @@
 namespace phynexus {
 
 std::string open_rocblas(const std::string& path);
-void close_rocblas();
 
 // Without atomics, and with a workspace of the engine's. A bias it does not know: such products it
 // does not take.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "runtime/allocator.h"
+#include "runtime/staging.h"
 #include "vendor/gpu.h"
 
 namespace phynexus {
@@ -44,8 +45,7 @@ class Device {
   // Waits for all work that was queued, and returns the fault that a kernel has reported, or 0.
   Fault synchronize();
 
-  // Copies from the host; the memory may be reused on return. What is small, as a learning rate is,
-  // does not wait for the queue.
+  // Queues a copy from the host, through pinned memory; the host's may be reused on return.
   void upload(void* to, const void* from, size_t size);
   // Copies to the host; the values are there on return.
   void download(void* to, const void* from, size_t size);
@@ -56,8 +56,7 @@ class Device {
   gpu_stream stream_ = nullptr;
   void* fault_ = nullptr;       // on the device
   void* host_fault_ = nullptr;  // where it is read back to
-  void* staging_ = nullptr;     // pinned: the queue reads from here what has been uploaded
-  size_t staged_bytes_ = 0;     // since the queue was last waited for
+  std::unique_ptr<Staging> staging_;
   std::unique_ptr<Allocator> memory_;
 };
 

@@ -79,6 +79,17 @@ inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory
   return error;
 }
 
+// A point in a stream that the host can wait for.
+using gpu_event = cudaEvent_t;
+inline gpu_error gpu_event_create(gpu_event* event) {
+  return cudaEventCreateWithFlags(event, cudaEventDisableTiming);
+}
+inline gpu_error gpu_event_record(gpu_event event, gpu_stream stream) {
+  return cudaEventRecord(event, stream);
+}
+inline gpu_error gpu_event_synchronize(gpu_event event) { return cudaEventSynchronize(event); }
+inline gpu_error gpu_event_destroy(gpu_event event) { return cudaEventDestroy(event); }
+
 // Work that is added to a stream in between is kept as a graph, and not done. Memory may be asked
 // for meanwhile, and other streams used.
 using gpu_graph = cudaGraphExec_t;

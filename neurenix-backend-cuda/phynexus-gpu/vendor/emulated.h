@@ -97,6 +97,27 @@ inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory
   return phynexus::emulator::describe(index, name, size, memory_bytes);
 }
 
+// Waiting for a point in the queue does all that is in it: more than a GPU would have done by then.
+struct gpu_emulated_event {
+  gpu_stream stream = nullptr;
+};
+using gpu_event = gpu_emulated_event*;
+inline gpu_error gpu_event_create(gpu_event* event) {
+  *event = new gpu_emulated_event;
+  return gpu_success;
+}
+inline gpu_error gpu_event_record(gpu_event event, gpu_stream stream) {
+  event->stream = stream;
+  return gpu_success;
+}
+inline gpu_error gpu_event_synchronize(gpu_event event) {
+  return event->stream == nullptr ? gpu_success : event->stream->drain();
+}
+inline gpu_error gpu_event_destroy(gpu_event event) {
+  delete event;
+  return gpu_success;
+}
+
 using gpu_graph = std::shared_ptr<const phynexus::emulator::Recorded>;
 inline gpu_error gpu_capture_begin(gpu_stream stream) { return stream->begin_recording(); }
 inline gpu_error gpu_capture_end(gpu_stream stream, gpu_graph* made) {

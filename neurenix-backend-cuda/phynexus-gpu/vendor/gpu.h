@@ -18,6 +18,8 @@
 //   gpu_launch(kernel, grid, threads, stream, arguments...)
 //   gpu_f16, gpu_bf16                    16-bit floats; arithmetic on them is done in float
 //   gpu_stream, gpu_error, gpu_malloc and the rest of the run-time interface
+//   gpu_event, gpu_event_record, gpu_event_synchronize
+//                                        a point in a stream that the host can wait for
 //   gpu_graph, gpu_capture_begin, gpu_capture_end, gpu_graph_launch
 //                                        work that is recorded once and repeated
 //   gpu_libraries                        the vendor's libraries that the engine can use

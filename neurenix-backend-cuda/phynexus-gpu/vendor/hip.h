@@ -77,6 +77,17 @@ inline gpu_error gpu_describe(int index, char* name, size_t size, size_t* memory
   return error;
 }
 
+// A point in a stream that the host can wait for.
+using gpu_event = hipEvent_t;
+inline gpu_error gpu_event_create(gpu_event* event) {
+  return hipEventCreateWithFlags(event, hipEventDisableTiming);
+}
+inline gpu_error gpu_event_record(gpu_event event, gpu_stream stream) {
+  return hipEventRecord(event, stream);
+}
+inline gpu_error gpu_event_synchronize(gpu_event event) { return hipEventSynchronize(event); }
+inline gpu_error gpu_event_destroy(gpu_event event) { return hipEventDestroy(event); }
+
 // Work that is added to a stream in between is kept as a graph, and not done. Memory may be asked
 // for meanwhile, and other streams used.
 using gpu_graph = hipGraphExec_t;
