@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from subprocess import CompletedProcess
 
@@ -90,6 +91,41 @@ print(kept.sum().item() / 2**20)
     assert printed[0].endswith(" MiB cached")
     assert "asked for" in printed[1]
     assert printed[2] == "2.0"
+
+
+def test_memory_that_a_kernel_lacks_is_reported_with_the_op(run_python: RunPython) -> None:
+    code = """
+x = nx.ones((1 << 21,), device=device)
+try:
+    nx.sort(x)
+except MemoryError as error:
+    print(error)
+print((x + x).sum().item() / 2**20)
+"""
+    reason, total = output(run_python, code, PHYNEXUS_EMULATED_MEMORY=str(48 << 20)).splitlines()
+    assert re.fullmatch(r"sort: 32.0 MiB asked for, \d+\.\d MiB in use, \d+\.\d MiB cached", reason)
+    assert total == "4.0"
+
+
+def test_a_tensor_may_have_more_than_2_to_the_31_elements(run_python: RunPython) -> None:
+    code = """
+size = (1 << 31) + 64
+x = np.zeros(size, np.uint8)
+marked = [3, (1 << 31) - 1, 1 << 31, size - 1]
+x[marked] = [1, 2, 3, 4]
+on_device = nx.Tensor(x, device=device)
+del x
+print(nx.gather(on_device, nx.Tensor([0, *marked], device=device), 0).tolist())
+print(on_device[:: 1 << 30].astype(nx.int32).tolist(), on_device[(1 << 31) + 60 :].tolist())
+try:
+    nx.gather(on_device, nx.Tensor([size], device=device), 0).tolist()
+except IndexError as error:
+    print(error)
+"""
+    assert output(run_python, code) == (
+        "[0, 1, 2, 3, 4]\n[0, 0, 3] [0, 0, 0, 4]\n"
+        "gather got the index 2147483712, which is out of range\n"
+    )
 
 
 def test_what_is_cached_is_given_back_before_memory_runs_out(run_python: RunPython) -> None:

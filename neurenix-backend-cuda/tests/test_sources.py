@@ -53,6 +53,35 @@ def test_files_are_short() -> None:
     assert {p: n for p, n in lengths.items() if n > 400} == {}
 
 
+def lines_of(paths: list[Path]) -> int:
+    return sum(len(p.read_text(encoding="utf-8").splitlines()) for p in paths)
+
+
+@pytest.mark.parametrize(
+    ("package", "own"),
+    [
+        (ENGINE.parent, ["vendor/cuda.h", "libraries/cublaslt*", "libraries/cudnn*"]),
+        (ROCM, ["vendor/hip.h", "libraries/rocblas*"]),
+    ],
+    ids=["cuda", "rocm"],
+)
+def test_a_vendor_adds_little(package: Path, own: list[str]) -> None:
+    """README.md gives the figures that this prints with `pytest -s`."""
+    everything = {p for p in ENGINE.rglob("*") if p.suffix in {".h", ".cpp", ".py", ".pyi"}}
+    engine = [p for p in everything if not {"tests", "emulated", "emulator"} & {*p.parts}]
+    vendors = [p for pattern in own for p in ENGINE.glob(pattern)]
+    build = [package / "CMakeLists.txt", package / "pyproject.toml"]
+    python = list((package / "src").rglob("*.py"))
+    libraries, header = lines_of(vendors[1:]), lines_of(vendors[:1])
+    packaging = lines_of(build + python)
+    whole = lines_of(engine)
+    figures = f"{packaging} lines of its own, {header} of names, {libraries} for its libraries"
+    print(f"\n{package.name}: {figures}; the engine has {whole}")  # noqa: T201
+    assert python
+    assert packaging + header < 0.05 * whole
+    assert libraries < 0.1 * whole
+
+
 def test_rocm_has_the_same_sources_and_no_copy() -> None:
     assert (ROCM / "phynexus-gpu").is_symlink()
     assert (ROCM / "phynexus-gpu").resolve() == ENGINE.resolve()

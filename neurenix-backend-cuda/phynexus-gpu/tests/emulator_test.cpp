@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/walk.h"
 #include "vendor/gpu.h"
 
 namespace {
@@ -183,9 +184,26 @@ void test_missing_barriers_are_found() {
   expect(!without_second, "a kernel without its second barrier is found");
 }
 
+// More elements than 32 bits can number, in a broadcast tensor and in a dense one, transposed.
+void test_walks_of_many_elements() {
+  phynexus::Walk<2> walk;
+  const int64_t rows = 70001;
+  const int64_t columns = 65537;
+  walk.add(rows, {columns, 1});
+  walk.add(columns, {1, rows});
+  for (int64_t i :
+       {int64_t{5}, (int64_t{1} << 31) + 7, (int64_t{1} << 32) + 9, rows * columns - 1}) {
+    int64_t places[2];
+    walk.find(i, places);
+    expect(places[0] == i, "the place of a dense element");
+    expect(places[1] == i / columns + i % columns * rows, "the place of a transposed element");
+  }
+}
+
 }  // namespace
 
 int main() {
+  test_walks_of_many_elements();
   for (int warp : {32, 64}) {
     settings().warp_size = warp;
     for (const char* order : {"forward", "reverse", "3"}) {
