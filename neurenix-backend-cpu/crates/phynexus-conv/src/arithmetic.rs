@@ -36,6 +36,9 @@ pub trait Arithmetic: Copy + Send + Sync + 'static {
 
 /// An arithmetic that multiplies rows of a few channels side by side.
 pub trait RowArithmetic: Arithmetic {
+    /// What floats are made pixels by.
+    type Form: Copy + Send + Sync;
+
     /// The kernel for so many rows and vectors, 1 or 2, runs of any multiple of `DEPTH`, and rows `stride` elements
     /// apart.
     fn strided_micro<S: Simd>(rows: usize, cols: usize, stride: usize) -> Micro<Self>;
@@ -46,6 +49,7 @@ pub trait RowArithmetic: Arithmetic {
     /// `from` is valid for `len` floats, `to` for as many pixels.
     unsafe fn pixels<S: Simd>(
         simd: S,
+        form: Self::Form,
         from: *const f32,
         len: usize,
         to: *mut Self::Pixel,

@@ -252,10 +252,10 @@ impl Bf16ConvPlan {
                 }
                 #[cfg(target_arch = "x86_64")]
                 (Method::First(first), Bf16Input::Nchw(x), Weights::Narrow(weights)) => {
-                    first.run::<BFloat16<bf16>>(batch, x.as_ptr(), weights, y, raw, threads)?;
+                    first.run::<BFloat16<bf16>>(batch, (x.as_ptr(), ()), weights, y, raw, threads)?;
                 }
                 (Method::First(first), Bf16Input::Nchw(x), Weights::Wide(weights)) => {
-                    first.run::<Float<bf16>>(batch, x.as_ptr(), weights, y, raw, threads)?;
+                    first.run::<Float<bf16>>(batch, (x.as_ptr(), ()), weights, y, raw, threads)?;
                 }
                 (Method::Winograd(winograd), Bf16Input::Blocked(x), Weights::Wide(weights)) => {
                     winograd.run(batch, x.as_ptr(), weights, y, raw, threads)?;

@@ -25,10 +25,11 @@ pub struct First {
     cols: usize,
 }
 
-struct Job<'a, P: Arithmetic> {
+struct Job<'a, P: RowArithmetic> {
     first: &'a First,
     batch: usize,
     x: *const f32,
+    form: P::Form,
     weights: &'a [P::Weight],
     y: Shared<P::Out>,
     epilogue: P::Epilogue,
@@ -36,7 +37,7 @@ struct Job<'a, P: Arithmetic> {
 }
 
 // SAFETY: tasks only read `x` and the residual, and write disjoint parts of `y`.
-unsafe impl<P: Arithmetic> Sync for Job<'_, P> {}
+unsafe impl<P: RowArithmetic> Sync for Job<'_, P> {}
 
 impl First {
     /// The forward convolution, of one group.
@@ -89,7 +90,7 @@ impl First {
         Ok(packed)
     }
 
-    /// Convolves `batch` samples.
+    /// Convolves `batch` samples; `form` makes pixels of them.
     ///
     /// # Safety
     /// `x` is valid for the dense NCHW input of the shape, `y` for the blocked output, the epilogue's addresses as
@@ -97,14 +98,14 @@ impl First {
     pub unsafe fn run<P: RowArithmetic>(
         &self,
         batch: usize,
-        x: *const f32,
+        (x, form): (*const f32, P::Form),
         weights: &[P::Weight],
         y: *mut P::Out,
         epilogue: P::Epilogue,
         threads: usize,
     ) -> Result<(), OutOfMemory> {
         assert_eq!(weights.len(), self.packed_len(P::DEPTH), "weights packed for this convolution");
-        let job = Job::<P> { first: self, batch, x, weights, y: Shared::new(y), epilogue, threads };
+        let job = Job::<P> { first: self, batch, x, form, weights, y: Shared::new(y), epilogue, threads };
         dispatch_on(self.isa, job)
     }
 }
@@ -145,7 +146,7 @@ impl<P: RowArithmetic> Job<'_, P> {
                 if P::DEPTH > 1 {
                     behind.write_bytes(0, copy_len + LANES);
                 }
-                let pixels = P::pixels(simd, scratch, len, behind.cast());
+                let pixels = P::pixels(simd, self.form, scratch, len, behind.cast());
                 for row in results.clone() {
                     let a = pixels.add((row - results.start) * shape.stride[0] * rows.row_len());
                     self.row::<S>(sample, row, a, &runs, run_len);

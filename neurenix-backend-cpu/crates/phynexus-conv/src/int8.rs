@@ -2,10 +2,8 @@
 //!
 //! Sums are exact; what is stored is `round(real / scale + zero_point)`, cut off at 0 and 255. Results have the same
 //! bits on all instruction sets, with AVX-512 VNNI or without, but for those of few channels, which are multiplied in
-//! bfloat16 or f32.
+//! f32 without.
 
-#[cfg(target_arch = "x86_64")]
-use half::bf16;
 use phynexus_simd::{Kernel, LANES, Simd, dispatch, isa};
 
 use crate::arithmetic::Arithmetic;
@@ -18,7 +16,7 @@ use crate::first::First;
 use crate::groups;
 use crate::memory::{Aligned, Shared};
 #[cfg(target_arch = "x86_64")]
-use crate::micro::{BFloat16, Int8};
+use crate::micro::Int8;
 use crate::micro::{Float, Int8Widened, Requantize};
 use crate::plan::{InputLayout, pack_bias};
 use crate::shape::ConvShape;
@@ -36,7 +34,7 @@ pub struct Quantization {
 /// What a convolution of 8-bit integers reads.
 #[derive(Clone, Copy, Debug)]
 pub enum Int8Input<'a> {
-    /// Dense NCHW of f32: for few channels, which are multiplied in bfloat16 or f32.
+    /// Dense NCHW of f32: for few channels. They are quantized, or multiplied in f32.
     Nchw(&'a [f32]),
     /// Blocks of 16 channels.
     Blocked(&'a [u8]),
@@ -68,16 +66,10 @@ pub struct Int8ConvPlan {
     /// Whether there is an instruction for 8-bit integers.
     #[cfg(target_arch = "x86_64")]
     is_native: bool,
-    /// Whether there is one for bfloat16.
-    #[cfg(target_arch = "x86_64")]
-    has_bf16: bool,
 }
 
 enum Weights {
     Narrow(Aligned<i8>),
-    /// Multiplied as bfloat16, if there is such an instruction.
-    #[cfg(target_arch = "x86_64")]
-    Half(Aligned<bf16>),
     Wide(Aligned<f32>),
 }
 
@@ -120,8 +112,6 @@ impl Int8ConvPlan {
             method,
             #[cfg(target_arch = "x86_64")]
             is_native: phynexus_simd::has_vnni(),
-            #[cfg(target_arch = "x86_64")]
-            has_bf16: phynexus_simd::has_bf16(),
         })
     }
 
@@ -135,9 +125,18 @@ impl Int8ConvPlan {
         if matches!(self.method, Method::First(_)) { InputLayout::Nchw } else { InputLayout::Blocked }
     }
 
+    /// Whether what it multiplies are integers: f32 is quantized only where there is an instruction for them.
+    pub fn multiplies_integers(&self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        if self.is_native {
+            return true;
+        }
+        self.input_layout() == InputLayout::Blocked
+    }
+
     /// Quantizes canonical weights, each output channel by its largest, and packs them, and perhaps a bias.
     ///
-    /// `input` (which does not matter where f32 is read) and `output` tell what the activations stand for.
+    /// `input` and `output` tell what the activations stand for, or do once they are quantized.
     ///
     /// # Errors
     /// The lengths are not those of the shape, or there is no memory.
@@ -154,7 +153,7 @@ impl Int8ConvPlan {
         let mut scale = pack_bias(&self.shape, &zeros)?;
         let depth = weights.len() / self.shape.out_channels;
         let mut changed = weights.to_vec();
-        let is_wide = self.input_layout() == InputLayout::Nchw;
+        let is_wide = !self.multiplies_integers();
         for (channel, weights) in changed.chunks_exact_mut(depth).enumerate() {
             let offset = f32::from(output.zero_point);
             if is_wide {
@@ -176,8 +175,8 @@ impl Int8ConvPlan {
         let canonical = Canonical::new(&changed, &self.shape, Direction::Forward);
         let weights = match &self.method {
             #[cfg(target_arch = "x86_64")]
-            Method::First(first) if self.has_bf16 => {
-                Weights::Half(first.pack::<BFloat16<u8>>(canonical, bf16::from_f32)?)
+            Method::First(first) if self.is_native => {
+                Weights::Narrow(first.pack::<Int8>(canonical, |weight| weight as i8)?)
             }
             Method::First(first) => Weights::Wide(first.pack::<Float<u8>>(canonical, |weight| weight)?),
             Method::Direct(direct) => {
@@ -222,40 +221,40 @@ impl Int8ConvPlan {
         if batch == 0 {
             return Ok(());
         }
-        let (y, output) = (y.as_mut_ptr(), weights.output);
-        let bias = weights.bias.as_ptr();
+        let (y, output, bias) = (y.as_mut_ptr(), weights.output, weights.bias.as_ptr());
+        let (residual, residual_scale, residual_offset) =
+            epilogue.residual.map_or((std::ptr::null(), 0.0, 0.0), |(residual, quantization)| {
+                let scale = quantization.scale / output.scale;
+                (residual.as_ptr(), scale, -scale * f32::from(quantization.zero_point))
+            });
+        let requantize = Requantize {
+            scale: weights.scale.as_ptr(),
+            bias,
+            residual,
+            residual_scale,
+            residual_offset,
+            low: if epilogue.relu { f32::from(output.zero_point) } else { 0.0 },
+        };
         match (&self.method, x, &weights.weights) {
             (Method::First(first), Int8Input::Nchw(x), packed) => {
                 assert!(epilogue.residual.is_none() && (!epilogue.relu || output.zero_point == 0));
-                let raw = RawEpilogue { bias, residual: std::ptr::null(), relu: epilogue.relu };
                 let x = x.as_ptr();
                 // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
                 unsafe {
                     match packed {
                         #[cfg(target_arch = "x86_64")]
-                        Weights::Half(packed) => {
-                            first.run::<BFloat16<u8>>(batch, x, packed, y, raw, threads)?
+                        Weights::Narrow(packed) if self.is_native => {
+                            first.run::<Int8>(batch, (x, weights.input), packed, y, requantize, threads)?
                         }
-                        Weights::Wide(packed) => first.run::<Float<u8>>(batch, x, packed, y, raw, threads)?,
+                        Weights::Wide(packed) => {
+                            let raw = RawEpilogue { bias, residual, relu: epilogue.relu };
+                            first.run::<Float<u8>>(batch, (x, ()), packed, y, raw, threads)?;
+                        }
                         Weights::Narrow(_) => panic!("the weights of this convolution"),
                     }
                 }
             }
             (Method::Direct(direct), Int8Input::Blocked(x), Weights::Narrow(packed)) => {
-                let residual = epilogue.residual.map(|(residual, quantization)| {
-                    let scale = quantization.scale / output.scale;
-                    (residual.as_ptr(), scale, -scale * f32::from(quantization.zero_point))
-                });
-                let (residual, residual_scale, residual_offset) =
-                    residual.unwrap_or((std::ptr::null(), 0.0, 0.0));
-                let requantize = Requantize {
-                    scale: weights.scale.as_ptr(),
-                    bias,
-                    residual,
-                    residual_scale,
-                    residual_offset,
-                    low: if epilogue.relu { f32::from(output.zero_point) } else { 0.0 },
-                };
                 let (x, padding) = (x.as_ptr(), weights.input.zero_point);
                 // SAFETY: the lengths are checked, and `y` is borrowed by nobody else.
                 unsafe {
@@ -280,8 +279,11 @@ const PIECE: usize = 1024 * LANES;
 /// # Panics
 /// If the slices differ in length.
 pub fn quantize(from: &[f32], quantization: Quantization, to: &mut [u8], threads: usize) {
-    let offset = f32::from(quantization.zero_point);
-    affine(from, (1.0 / quantization.scale, offset), to, threads);
+    assert_eq!(from.len(), to.len(), "as many integers as floats");
+    let to = Shared::new(to.as_mut_ptr());
+    for_each_piece(from, threads, |at, from| {
+        dispatch(Affine::quantizing(from, quantization, to.get().wrapping_add(at)));
+    });
 }
 
 /// Gives the floats that integers stand for.
@@ -290,24 +292,36 @@ pub fn quantize(from: &[f32], quantization: Quantization, to: &mut [u8], threads
 /// If the slices differ in length.
 pub fn dequantize(from: &[u8], quantization: Quantization, to: &mut [f32], threads: usize) {
     let offset = -quantization.scale * f32::from(quantization.zero_point);
-    affine(from, (quantization.scale, offset), to, threads);
-}
-
-fn affine<A: Lanes, B: Lanes>(from: &[A], (scale, offset): (f32, f32), to: &mut [B], threads: usize) {
     assert_eq!(from.len(), to.len(), "as many integers as floats");
     let to = Shared::new(to.as_mut_ptr());
-    for_each(if from.len() < 4 * PIECE { 1 } else { threads }, from.len().div_ceil(PIECE), |task| {
-        let from = &from[task * PIECE..][..PIECE.min(from.len() - task * PIECE)];
-        dispatch(Affine { from, scale, offset, to: to.get().wrapping_add(task * PIECE) });
+    for_each_piece(from, threads, |at, from| {
+        dispatch(Affine { from, scale: quantization.scale, offset, to: to.get().wrapping_add(at) });
     });
 }
 
-struct Affine<'a, A, B> {
+/// Calls `f` for pieces of a slice and where they begin, on several threads where that pays.
+fn for_each_piece<T: Sync>(from: &[T], threads: usize, f: impl Fn(usize, &[T]) + Sync) {
+    let threads = if from.len() < 4 * PIECE { 1 } else { threads };
+    for_each(threads, from.len().div_ceil(PIECE), |task| {
+        let start = task * PIECE;
+        f(start, &from[start..from.len().min(start + PIECE)]);
+    });
+}
+
+/// `to = from * scale + offset`, each element.
+pub(crate) struct Affine<'a, A, B> {
     from: &'a [A],
     scale: f32,
     offset: f32,
     /// As many as `from`.
     to: *mut B,
+}
+
+impl<'a> Affine<'a, f32, u8> {
+    /// From floats to what stands for them.
+    pub fn quantizing(from: &'a [f32], quantization: Quantization, to: *mut u8) -> Self {
+        Self { from, scale: 1.0 / quantization.scale, offset: f32::from(quantization.zero_point), to }
+    }
 }
 
 impl<A: Lanes, B: Lanes> Kernel for Affine<'_, A, B> {

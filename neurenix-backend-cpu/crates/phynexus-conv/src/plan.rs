@@ -225,7 +225,7 @@ impl ConvPlan {
         unsafe {
             match &self.method {
                 Method::Direct(direct) => direct.run::<Float<f32>>(batch, x, 0.0, packed, y, raw, threads)?,
-                Method::First(first) => first.run::<Float<f32>>(batch, x, packed, y, raw, threads)?,
+                Method::First(first) => first.run::<Float<f32>>(batch, (x, ()), packed, y, raw, threads)?,
                 Method::Winograd(winograd) => winograd.run(batch, x, packed, y, raw, threads)?,
                 Method::Depthwise(depthwise) => depthwise.run(batch, x, packed, y, raw, threads)?,
             }

@@ -13,8 +13,8 @@ pub enum Precision {
     /// Convolutions, linear layers and the activations between them are bfloat16; sums are f32.
     Bfloat16,
     /// They are 8-bit integers: activations by their ranges, weights by each output channel's
-    /// largest; sums are exact. The first convolution of few channels, and linear layers whose
-    /// result the program gives, multiply bfloat16.
+    /// largest; sums are exact. Linear layers whose result the program gives multiply bfloat16; the first
+    /// convolution of few channels multiplies f32 where the processor has no instruction for integers.
     Int8,
 }
 

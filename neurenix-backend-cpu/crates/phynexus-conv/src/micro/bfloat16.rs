@@ -48,6 +48,8 @@ impl<T: Lanes> Arithmetic for BFloat16<T> {
 }
 
 impl<T: Lanes> RowArithmetic for BFloat16<T> {
+    type Form = ();
+
     fn strided_micro<S: Simd>(rows: usize, cols: usize, stride: usize) -> Micro<Self> {
         assert!(S::ISA == Isa::Avx512, "AVX-512 BF16");
         let table = match (cols, stride) {
@@ -59,7 +61,13 @@ impl<T: Lanes> RowArithmetic for BFloat16<T> {
         table[rows - 1].expect("a panel that max_rows allows")
     }
 
-    unsafe fn pixels<S: Simd>(simd: S, from: *const f32, len: usize, to: *mut bf16) -> *const bf16 {
+    unsafe fn pixels<S: Simd>(
+        simd: S,
+        _form: (),
+        from: *const f32,
+        len: usize,
+        to: *mut bf16,
+    ) -> *const bf16 {
         simd.vectorize(Narrow { from, len, to });
         to
     }

@@ -44,6 +44,8 @@ impl<T: Lanes, P: Pixel> Arithmetic for Float<T, P> {
 }
 
 impl<T: Lanes> RowArithmetic for Float<T> {
+    type Form = ();
+
     fn strided_micro<S: Simd>(rows: usize, cols: usize, stride: usize) -> Micro<Self> {
         let table = match (cols, stride) {
             (1, 3) => &Table::<S, T, f32, 1, 3, 0>::ALL,
@@ -56,7 +58,13 @@ impl<T: Lanes> RowArithmetic for Float<T> {
         table[rows - 1].expect("a panel that max_rows allows")
     }
 
-    unsafe fn pixels<S: Simd>(_simd: S, from: *const f32, _len: usize, _to: *mut f32) -> *const f32 {
+    unsafe fn pixels<S: Simd>(
+        _simd: S,
+        _form: (),
+        from: *const f32,
+        _len: usize,
+        _to: *mut f32,
+    ) -> *const f32 {
         from
     }
 }

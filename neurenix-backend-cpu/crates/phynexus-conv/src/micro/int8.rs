@@ -6,7 +6,8 @@ use phynexus_simd::{Avx512, Isa, LANES, Simd};
 
 use super::requantize::{Requantize, requantize};
 use super::{Micro, MicroArgs, conjure, each_row, max_rows, table};
-use crate::arithmetic::Arithmetic;
+use crate::arithmetic::{Arithmetic, RowArithmetic};
+use crate::int8::{Affine, Quantization};
 
 /// Pixels and results of u8, weights of i8; needs [`phynexus_simd::has_vnni`]. The sums are exact.
 #[derive(Clone, Copy, Debug)]
@@ -32,34 +33,66 @@ impl Arithmetic for Int8 {
     fn micro<S: Simd>(rows: usize, cols: usize, twice: bool) -> Micro<Self> {
         assert!(S::ISA == Isa::Avx512, "AVX-512 VNNI");
         let table = match (cols, twice) {
-            (1, false) => &Table::<1, 16>::ALL,
-            (2, false) => &Table::<2, 16>::ALL,
-            (4, false) => &Table::<4, 16>::ALL,
-            (1, true) => &Table::<1, 32>::ALL,
-            (2, true) => &Table::<2, 32>::ALL,
-            _ => &Table::<4, 32>::ALL,
+            (1, false) => &Table::<1, 16, 16>::ALL,
+            (2, false) => &Table::<2, 16, 16>::ALL,
+            (4, false) => &Table::<4, 16, 16>::ALL,
+            (1, true) => &Table::<1, 32, 16>::ALL,
+            (2, true) => &Table::<2, 32, 16>::ALL,
+            _ => &Table::<4, 32, 16>::ALL,
         };
         table[rows - 1].expect("a panel that max_rows allows")
+    }
+}
+
+impl RowArithmetic for Int8 {
+    type Form = Quantization;
+
+    fn strided_micro<S: Simd>(rows: usize, cols: usize, stride: usize) -> Micro<Self> {
+        assert!(S::ISA == Isa::Avx512, "AVX-512 VNNI");
+        let table = match (cols, stride) {
+            (1, 6) => &Table::<1, 6, 0>::ALL,
+            (2, 6) => &Table::<2, 6, 0>::ALL,
+            (1, _) => &Table::<1, 0, 0>::ALL,
+            _ => &Table::<2, 0, 0>::ALL,
+        };
+        table[rows - 1].expect("a panel that max_rows allows")
+    }
+
+    unsafe fn pixels<S: Simd>(
+        simd: S,
+        form: Quantization,
+        from: *const f32,
+        len: usize,
+        to: *mut u8,
+    ) -> *const u8 {
+        // SAFETY: as the caller vouches.
+        let from = unsafe { std::slice::from_raw_parts(from, len) };
+        simd.vectorize(Affine::quantizing(from, form, to));
+        to
     }
 }
 
 // Indices that are constants after unrolling.
 #[allow(clippy::needless_range_loop)]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn block<const ROWS: usize, const COLS: usize, const STRIDE: usize>(args: &MicroArgs<Int8>) {
+unsafe fn block<const ROWS: usize, const COLS: usize, const STRIDE: usize, const RUN: usize>(
+    args: &MicroArgs<Int8>,
+) {
+    let stride = if STRIDE == 0 { args.row_stride } else { STRIDE };
+    let run_len = if RUN == 0 { args.run_len } else { RUN };
     // SAFETY: as the caller of the kernel vouches for the arguments, and whoever chose it for the processor.
     unsafe {
         let mut sums = [[_mm512_setzero_si512(); COLS]; ROWS];
         let mut b = args.b;
         for run in 0..args.run_count {
             let mut a = args.a.offset(*args.runs.add(run));
-            for _ in 0..LANES / 4 {
+            for _ in 0..run_len / 4 {
                 let mut weights = [_mm512_setzero_si512(); COLS];
                 for vector in 0..COLS {
                     weights[vector] = _mm512_loadu_si512(b.add(4 * LANES * vector).cast());
                 }
                 each_row::<ROWS>(|row| {
-                    let x = _mm512_set1_epi32(a.add(row * STRIDE).cast::<i32>().read_unaligned());
+                    let x = _mm512_set1_epi32(a.add(row * stride).cast::<i32>().read_unaligned());
                     for vector in 0..COLS {
                         sums[row][vector] = _mm512_dpbusd_epi32(sums[row][vector], x, weights[vector]);
                     }
@@ -79,11 +112,11 @@ unsafe fn block<const ROWS: usize, const COLS: usize, const STRIDE: usize>(args:
     }
 }
 
-struct Table<const COLS: usize, const STRIDE: usize>;
+struct Table<const COLS: usize, const STRIDE: usize, const RUN: usize>;
 
-impl<const COLS: usize, const STRIDE: usize> Table<COLS, STRIDE> {
+impl<const COLS: usize, const STRIDE: usize, const RUN: usize> Table<COLS, STRIDE, RUN> {
     const fn entry<const ROWS: usize>() -> Option<Micro<Int8>> {
-        if ROWS <= max_rows(Isa::Avx512, COLS) { Some(block::<ROWS, COLS, STRIDE>) } else { None }
+        if ROWS <= max_rows(Isa::Avx512, COLS) { Some(block::<ROWS, COLS, STRIDE, RUN>) } else { None }
     }
 
     const ALL: [Option<Micro<Int8>>; 14] = table!(entry);

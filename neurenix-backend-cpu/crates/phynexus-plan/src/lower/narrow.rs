@@ -105,6 +105,12 @@ fn integers(builder: &Builder<'_>, value: ValueId) -> Result<Quantization, Kept>
     }
 }
 
+/// How 8-bit integers would stand for a value that is kept in floats, or that they cannot.
+fn range(builder: &Builder<'_>, value: ValueId) -> Result<Quantization, Kept> {
+    quantization(builder.program, builder.uses, value)
+        .ok_or_else(|| kept(&format!("no range of {}", builder.value(value).name)))
+}
+
 fn int8_plan(
     builder: &Builder<'_>,
     layer: &Layer,
@@ -132,7 +138,11 @@ fn int8_convolution(
     };
     let layout = plan.input_layout();
     let forms = || {
-        let input = if layout == InputLayout::Nchw { ANY } else { integers(builder, x)? };
+        let input = match layout {
+            InputLayout::Nchw if plan.multiplies_integers() => range(builder, x)?,
+            InputLayout::Nchw => ANY,
+            InputLayout::Blocked => integers(builder, x)?,
+        };
         let residual = layer.residual.map(|value| integers(builder, value)).transpose()?;
         Ok((input, residual, integers(builder, layer.out)?))
     };
@@ -215,9 +225,9 @@ pub fn linear(builder: &mut Builder<'_>, layer: &Layer) -> Result<Result<(), Kep
         Precision::Int8 if depth > MOST_PRODUCTS => {
             return Ok(Err(kept("a sum of so many products does not fit 32 bits")));
         }
-        Precision::Int8 => match quantization(builder.program, builder.uses, x) {
-            Some(quantization) => Some(quantization),
-            None => return Ok(Err(kept(&format!("no range of {}", builder.value(x).name)))),
+        Precision::Int8 => match range(builder, x) {
+            Ok(quantization) => Some(quantization),
+            Err(kept) => return Ok(Err(kept)),
         },
     };
     let x = builder.dense_input(x)?.place;

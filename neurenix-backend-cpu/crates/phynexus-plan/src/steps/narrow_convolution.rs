@@ -29,7 +29,7 @@ pub struct PackInt8Convolution {
     pub plan: Arc<Int8ConvPlan>,
     /// Its weights.
     pub source: Source,
-    /// What it reads; of no account where that is f32.
+    /// What it reads, or makes of it; of no account where it multiplies f32.
     pub input: Quantization,
     /// What it writes.
     pub output: Quantization,
