@@ -66,7 +66,7 @@ def lines_of(paths: list[Path]) -> int:
     ids=["cuda", "rocm"],
 )
 def test_a_vendor_adds_little(package: Path, own: list[str]) -> None:
-    """README.md gives the figures that this prints with `pytest -s`."""
+    """`pytest -s` prints the figures; the README of the engine repeats them."""
     everything = {p for p in ENGINE.rglob("*") if p.suffix in {".h", ".cpp", ".py", ".pyi"}}
     engine = [p for p in everything if not {"tests", "emulated", "emulator"} & {*p.parts}]
     vendors = [p for pattern in own for p in ENGINE.glob(pattern)]
