@@ -142,7 +142,10 @@ def test_the_meta_distribution_starts_at_3(dist: Path) -> None:
         "typer",
         "matplotlib",
     } <= set(requirements(dist, "neurenix"))
-    assert found.get_all("Provides-Extra") == ["demo", "text"]
+    assert set(found.get_all("Provides-Extra", [])) == {"cuda", "demo", "rocm", "text"}
+    asked = [Requirement(text) for text in found.get_all("Requires-Dist", [])]
+    gpu = [item for item in asked if item.name == "neurenix-backend-cuda"]
+    assert [item.extras for item in gpu] == [{"libraries"}], "NVIDIA's libraries come with it"
 
 
 @pytest.mark.parametrize("name", NAMES)
