@@ -28,7 +28,7 @@ CHECKED = (f"{KIT}.test_l1_primitives", f"{KIT}.test_l2_composites")
 
 def main() -> None:
     """Run all checks; stop at the first that fails."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Check the CUDA backend on a GPU.")
     parser.add_argument("--without-benchmarks", action="store_true", help="leave the figures out")
     options = parser.parse_args()
     reason = runpy.run_path(str(PROBE))["why_no_gpu"]()
