@@ -159,19 +159,29 @@ class FrozenSide:
             return shared.distance
         is_exact = not shared.numbers
         exact = shared.plan if is_exact else make_executable(shared.graph)
-        alone = [self._run(exact, [sample])[0] for sample in (first, second)]
-        with no_grad():
-            replay = Replay(self.cut.trace, self.cut.trace.graph.inputs, self.cut.boundary)
-            together = replay(_joined([leaves_of(first), leaves_of(second)]))
-        for index, out in enumerate(together):
-            rows = np.split(out.numpy(), 2, axis=self.cut.parts[index].axis)
-            for features, row in zip(alone, rows, strict=True):
-                if not is_close(features.parts[index], row):
-                    raise UntraceableError("a sample's features depend on the samples beside it")
+        pair = (first, second)
+        # One of the two computes them side by side, the other each beside itself or alone.
+        planned = self._run(exact, pair)
+        for features, parts in zip(planned, self._replayed(first, second), strict=True):
+            if not all(map(is_close, features.parts, parts)):
+                raise UntraceableError("a sample's features depend on the samples beside it")
         shared.distance = 0.0
         if not is_exact:
-            shared.distance = _distance(alone, [self.run([each])[0] for each in (first, second)])
+            shared.distance = _distance(planned, self.run(pair))
         return shared.distance
+
+    def _replayed(self, first: Inputs, second: Inputs) -> list[list[Array]]:
+        """Return the samples' features op by op: together if plans run one sample, else not."""
+        replay = Replay(self.cut.trace, self.cut.trace.graph.inputs, self.cut.boundary)
+
+        def features(of: Inputs, beside: Inputs) -> list[Array]:
+            with no_grad():
+                outputs = replay(_joined([leaves_of(of), leaves_of(beside)]))
+            return [np.split(o.numpy(), 2, part.axis)[0] for o, part in self._with_parts(outputs)]
+
+        if self.tile == 1:
+            return [features(first, second), features(second, first)]
+        return [features(first, first), features(second, second)]
 
     def _with_parts(self, outputs: Sequence[Tensor]) -> Any:
         return zip(outputs, self.cut.parts, strict=True)
