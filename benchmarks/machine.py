@@ -20,7 +20,16 @@ THREAD_VARIABLES = (
     "MKL_NUM_THREADS",
 )
 
-PEERS = ("torch", "torchvision", "onnxruntime", "openvino", "nncf", "transformers", "scikit-learn")
+PEERS = (
+    "torch",
+    "torchvision",
+    "onnxruntime",
+    "onnxruntime-webgpu",
+    "openvino",
+    "nncf",
+    "transformers",
+    "scikit-learn",
+)
 
 
 def start_fairly() -> None:

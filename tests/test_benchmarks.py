@@ -76,7 +76,9 @@ def test_the_gpus_benchmark_says_why_it_measures_nothing() -> None:
     assert "Nothing is measured on no_such_device: no backend for" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["bert_encoding", "feature_cache", "dispatch", "linear_probe"])
+@pytest.mark.parametrize(
+    "script", ["bert_encoding", "feature_cache", "dispatch", "linear_probe", "webgpu"]
+)
 def test_other_benchmarks_start(script: str) -> None:
     done = subprocess.run(
         [sys.executable, BENCHMARKS / f"{script}.py", "--help"],
