@@ -60,7 +60,9 @@ def main() -> None:
             found.add(name, partial(steps.theirs, theirs, inputs, labels, compiled=compiled))
     steps.check(found, results, tolerance=1e-5)
 
-    times = peer.measure(found.ready, rounds=options.rounds, calls=options.calls, rest_s=peer.REST_S)
+    times = peer.measure(
+        found.ready, rounds=options.rounds, calls=options.calls, rest_s=peer.REST_S
+    )
     microseconds = {name: [1e3 * ms for ms in values] for name, values in in_ms(times).items()}
     results.compare(
         f"Training step of {' -> '.join(map(str, WIDTHS))}, batch {options.batch}",

@@ -21,7 +21,7 @@ COMPILERS = ("c++", "g++", "clang++")
 
 def main() -> int:
     """Build both, at the same time where there are processors for it."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where the builds and what is made of them go")
     folder = parser.parse_args().folder
     if "CXX" not in os.environ and not any(map(shutil.which, COMPILERS)):
