@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 
 RunPython = Callable[..., CompletedProcess[str]]
@@ -181,6 +182,22 @@ z = y.to("gpu_emulated:0")
 print(z.buffer.index, z.sum().item() == 5 << 18)
 """
     assert output(run_python, code) == "1 5 0\n0 True\n"
+
+
+def test_a_process_may_have_the_engines_of_two_vendors(
+    run_python: RunPython, tmp_path: Path
+) -> None:
+    code = f"""
+import shutil
+from importlib.util import module_from_spec, spec_from_file_location
+copy = shutil.copy(_native.__file__, {str(tmp_path)!r})
+spec = spec_from_file_location("other._native", copy)
+other = module_from_spec(spec)
+spec.loader.exec_module(other)
+print(other.Buffer is not _native.Buffer, len(other.KERNELS) == len(_native.KERNELS))
+print((x + x).sum().item())
+"""
+    assert output(run_python, code) == "True True\n2000.0\n"
 
 
 def test_tensors_have_up_to_16_axes(run_python: RunPython) -> None:

@@ -177,7 +177,8 @@ PYBIND11_MODULE(_native, module) {
       PyErr_SetString(PyExc_MemoryError, error.what());
     }
   });
-  py::class_<Buffer>(module, "Buffer")
+  // Of this module alone: a process may have the engines of both vendors.
+  py::class_<Buffer>(module, "Buffer", py::module_local())
       .def_property_readonly(
           "address",
           [](const Buffer& buffer) { return reinterpret_cast<uintptr_t>(buffer.pointer()); })

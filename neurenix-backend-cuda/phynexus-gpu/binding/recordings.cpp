@@ -44,7 +44,7 @@ void copy_buffer(Buffer& to, const Buffer& from) {
 }  // namespace
 
 void add_recordings(py::module_& module) {
-  py::class_<PythonRecording>(module, "Recording")
+  py::class_<PythonRecording>(module, "Recording", py::module_local())
       .def(py::init<int>())
       .def("end", &PythonRecording::end)
       .def("abandon", &PythonRecording::abandon)
