@@ -13,7 +13,7 @@ import pytest
 import neurenix as nx
 from neurenix import nn
 from neurenix.backends import resolve
-from neurenix.graph import make_executable, trace, trace_function
+from neurenix.graph import RecordedPlan, make_executable, trace, trace_function
 from neurenix.nn import functional as F
 
 Step = Callable[..., Any]
@@ -80,7 +80,7 @@ def _state_of(module: nn.Module, optimizer: Any) -> list[np.ndarray[Any, Any]]:
 
 def _recorded(graph: Any) -> Any:
     executable = make_executable(graph)
-    assert type(executable).__name__ == "Executable", repr(executable)
+    assert isinstance(executable, RecordedPlan), repr(executable)
     return executable
 
 
@@ -90,7 +90,7 @@ def test_a_recorded_step_is_the_eager_step(
     name: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What would stand in where the memory of tensors is shared.
-    monkeypatch.setattr("neurenix_backend_webgpu.executable.Plan", None)
+    monkeypatch.setattr("neurenix.graph.recorded_plan.Plan", None)
     make, shape = NETWORKS[name]
     nx.manual_seed(1)
     modules = [make()]

@@ -19,8 +19,7 @@ from neurenix_backend_webgpu.kernels import kernels
 if TYPE_CHECKING:
     from neurenix import Tensor
     from neurenix.dtypes import DType
-    from neurenix.graph import Graph
-    from neurenix_backend_webgpu.executable import Executable
+    from neurenix.graph import Graph, RecordedPlan
 
 Array = np.ndarray[Any, Any]
 
@@ -91,15 +90,15 @@ class WebGpuBackend:
         """Return the kernels, by the names of the ops."""
         return self._kernels
 
-    def compile(self, graph: Graph) -> Executable:
+    def compile(self, graph: Graph) -> RecordedPlan:
         """Return what runs a graph by repeating what its kernels record once.
 
         Raises:
             PlanError: One of its ops has no kernel, or none that can be repeated.
         """
-        from neurenix_backend_webgpu.executable import compile_graph
+        from neurenix_backend_webgpu.executable import ChainedPlan
 
-        return compile_graph(graph, self.device(graph.device.index))
+        return ChainedPlan(graph, self.device(graph.device.index))
 
     def device(self, index: int) -> _native.Device:
         """Return the native device of an index, opened at the first call."""
