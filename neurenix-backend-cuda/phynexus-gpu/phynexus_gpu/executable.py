@@ -52,7 +52,10 @@ class GraphRecording:
         self._lock = threading.Lock()
         self._recording = recording = _native.Recording(index)
         try:
-            self.launches = sum(_record(*same) for same in _alike(calls))
+            rows = list(_alike(calls))
+            for row in rows:
+                _record(row)
+            self.launches = len(rows)
             recording.end()
         except RuntimeError as error:
             raise PlanError(f"its kernels cannot be recorded: {error}") from error
@@ -88,7 +91,7 @@ class GraphRecording:
         return f"{self.launches} calls of kernels in a graph of the GPU's"
 
 
-def _alike(calls: Sequence[KernelCall]) -> Iterator[tuple[str, list[KernelCall]]]:
+def _alike(calls: Sequence[KernelCall]) -> Iterator[list[KernelCall]]:
     """Yield calls in their order, those in a row together that may be one launch."""
 
     def kind(call: KernelCall) -> Any:
@@ -98,18 +101,17 @@ def _alike(calls: Sequence[KernelCall]) -> Iterator[tuple[str, list[KernelCall]]
         operands = (*outputs, *call.inputs)
         return call.name, call.attrs, [None if x is None else x.dtype for x in operands]
 
-    for _, same in groupby(calls, kind):
-        row = list(same)
-        yield row[0].name, row
+    return (list(same) for _, same in groupby(calls, kind))
 
 
-def _record(name: str, calls: Sequence[KernelCall]) -> int:
-    """Call kernels that may be one launch; return how many calls that was."""
-    if len(calls) == 1:
-        calls[0]()
+def _record(calls: Sequence[KernelCall]) -> None:
+    """Call kernels that may be one launch."""
+    first, *others = calls
+    if others:
+        operands = [(call.out, call.inputs) for call in calls]
+        _native.run_many(first.name, operands, first.attrs)
     else:
-        _native.run_many(name, [(call.out, call.inputs) for call in calls], calls[0].attrs)
-    return 1
+        first()
 
 
 def gather_steps(graph: Graph) -> Graph:
